@@ -1,0 +1,29 @@
+"""Comparing a log with what it is known to have been."""
+
+from cells.kernel import envelope
+from cells.log.port import Log, Mark
+
+
+async def damage(log: Log, mark: Mark | None) -> str | None:
+    """Say how the log contradicts a mark; None when it does not. Raises `LogUnavailable`."""
+    info = await log.info()
+    if info is None:
+        return (
+            "the stream LOG does not exist, but this cell had one"
+            if mark
+            else "the stream LOG does not exist"
+        )
+    if mark is None:
+        return None
+    if info.epoch != mark.epoch:
+        return f"the log was made anew ({info.epoch}); this cell's log is {mark.epoch}"
+    if info.last < mark.position:
+        return f"the log ends at {info.last}, but had reached {mark.position}"
+    if info.first > mark.position:
+        return None
+    stored = await log.at(mark.position)
+    if stored is None:
+        return f"the log has no message at {mark.position}"
+    if envelope.digest(stored.body).hex() != mark.hash:
+        return f"the message at {mark.position} is not the one that was acknowledged there"
+    return None
