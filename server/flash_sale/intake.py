@@ -1,0 +1,71 @@
+"""Holds on their way in: all that arrive while the gate is being asked go to it, and on to the writer, together."""
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+import msgspec
+
+from server.flash_sale.gate import Entry, Gate
+from server.flash_sale.model import Answer, Command, HoldUnits, Refusal
+
+WAITING = 20_000
+ROUND = 512
+
+_OVERLOADED = Refusal("overloaded", "too many holds are waiting", 1000)
+_REFUSALS = {
+    "not_open": Refusal("not_open", "the sale is not open"),
+    "limit_reached": Refusal("limit_reached", "no more units of this sale are left to you"),
+    "sold_out": Refusal("sold_out", "no units are available"),
+}
+
+
+class Queue(Protocol):
+    """Where holds go that passed the gate."""
+
+    def enqueue(self, command: Command, answered: asyncio.Future[Answer]) -> None:
+        """Send the command to the writer; `answered` gets its answer."""
+
+
+class _Waiting(msgspec.Struct, frozen=True):
+    entry: Entry
+    command: HoldUnits
+    answered: asyncio.Future[Answer]
+
+
+class Intake:
+    """One round is at the gate at a time; the next holds whatever came meanwhile. Full: `overloaded`."""
+
+    def __init__(self, gate: Gate, writer: Queue) -> None:
+        self._gate = gate
+        self._writer = writer
+        self._queue: deque[_Waiting] = deque()
+        self._round: asyncio.Task[None] | None = None
+
+    async def hold(self, command: HoldUnits, known_version: int) -> Answer:
+        """Return the answer of the gate or of the writer. `known_version` is the newest heard of the sale."""
+        if len(self._queue) >= WAITING:
+            return _OVERLOADED
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        entry = Entry(command.sale_id, command.buyer_id, command.quantity, command.key, known_version)
+        self._queue.append(_Waiting(entry, command, answered))
+        if self._round is None:
+            self._round = asyncio.create_task(self._run())
+        return await answered
+
+    async def _run(self) -> None:
+        try:
+            await asyncio.sleep(0)  # lets the rest of this turn's holds join the round
+            while self._queue:
+                waiting = [self._queue.popleft() for _ in range(min(len(self._queue), ROUND))]
+                verdicts = await self._gate.check([w.entry for w in waiting])
+                for w, verdict in zip(waiting, verdicts, strict=True):
+                    if w.answered.done():
+                        continue
+                    if verdict.code:
+                        refusal = _REFUSALS.get(verdict.code)
+                        w.answered.set_result(refusal or Refusal(verdict.code, "", verdict.retry_after_ms))
+                    else:
+                        self._writer.enqueue(w.command, w.answered)
+        finally:
+            self._round = None
