@@ -1,0 +1,79 @@
+"""The one way a frame gets to a socket, within a budget of bytes.
+
+While the socket keeps up, a frame is written at once. When its buffer is over the high-water mark the
+socket lags: events of `latest` channels are then not written but owed, one per channel, and paid with
+the channel's newest state once the buffer has drained. Replies are still written, up to the budget.
+"""
+
+from typing import Final, Protocol
+
+from realtime.hub import Channel
+
+HIGH_WATER: Final = 128 * 1024
+LOW_WATER: Final = 32 * 1024
+BUDGET: Final = 256 * 1024
+STUCK_MS: Final = 10_000
+
+
+class Wire(Protocol):
+    """The transport below: a buffer that somebody else empties."""
+
+    def write(self, frame: bytes) -> None:
+        """Put a frame on the wire, or nothing if it is closing. Never blocks or raises."""
+
+    def buffered(self) -> int:
+        """Answer the bytes not yet taken by the kernel."""
+
+
+class Outbox:
+    """What goes out on one connection. `lagging` turns on and off with the wire's water marks."""
+
+    __slots__ = ("_owed", "_wire", "lagging_since")
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._owed: dict[Channel, int] | None = None
+        self.lagging_since: int | None = None
+
+    @property
+    def lagging(self) -> bool:
+        """Whether the wire is over its high-water mark and has not drained since."""
+        return self.lagging_since is not None
+
+    def send(self, frame: bytes) -> bool:
+        """Write a frame that must not be dropped; False when the budget is spent and it was not written."""
+        if self.lagging and self._wire.buffered() + len(frame) > BUDGET:
+            return False
+        self._wire.write(frame)
+        return True
+
+    def offer(self, channel: Channel, frame: bytes) -> bool:
+        """Write the channel's newest event, or owe it; answers whether it was written."""
+        if not self.lagging:
+            self._wire.write(frame)
+            return True
+        if self._owed is None:
+            self._owed = {}
+        self._owed.setdefault(channel, channel.previous)
+        return False
+
+    def caught_up(self, channel: Channel) -> None:
+        """Owe nothing of a channel: its subscriber left, or is just being told its state."""
+        if self._owed is not None:
+            self._owed.pop(channel, None)
+
+    def stalled(self, now: int) -> None:
+        """Note that the wire is over its high-water mark."""
+        self.lagging_since = now
+
+    def drained(self) -> None:
+        """Note that the wire is below its low-water mark, and pay what is owed."""
+        self.lagging_since = None
+        while self._owed and not self.lagging:
+            channel, position = self._owed.popitem()
+            if position < channel.top:
+                self._wire.write(channel.event_after(position))
+
+    def stuck_at(self, stuck_ms: int = STUCK_MS) -> int | None:
+        """Answer when the wire will not have drained for too long; None while it does not lag."""
+        return None if self.lagging_since is None else self.lagging_since + stuck_ms

@@ -1,0 +1,406 @@
+"""One connection's side of the protocol, sans-IO: frames and time in, effects out.
+
+Rules of the shell that pumps it:
+- every effect is carried out, in order, before the next call;
+- `VerifyToken` is answered at once with `verified` or `token_refused`, `Subscribe` by and by with `subscribed`;
+- `tick` is called when `deadline` has come; calling it earlier is harmless;
+- after `Close` nothing more is sent, and every method answers no effects.
+Times are ms of a clock that only goes forward.
+"""
+
+from enum import Enum, auto
+from typing import Final, assert_never
+
+import msgspec
+
+from realtime import protocol
+from realtime.protocol import CloseCode, Command, Hello, Payload, Refresh, Sub, Unsub
+from realtime.rate import Bucket, Rate
+
+MAX_SUBSCRIPTIONS: Final = 100
+MAX_SOCKETS_PER_USER: Final = 8
+SILENCE_MS: Final = protocol.PING_SECONDS * 1000
+DEAD_AFTER_MS: Final = 35_000
+VIOLATIONS: Final = 3
+VIOLATION_WINDOW_MS: Final = 60_000
+PENALTY_MS: Final = 10_000
+
+RATES: Final[dict[str, Rate]] = {
+    "session": Rate(per_second=0.2, burst=5),
+    "channel": Rate(per_second=20, burst=200),
+    "unknown": Rate(per_second=5, burst=20),
+    "frame": Rate(per_second=50, burst=250),
+}
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What differs between a deployed listener and one under test or load."""
+
+    hello_ms: int = 5_000
+    rates: bool = True
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Whom a token speaks for, and for how many ms it still does."""
+
+    sub: str
+    role: str
+    sid: str
+    life_ms: int
+
+
+class Purpose(Enum):
+    """What a token was handed in for."""
+
+    HELLO = auto()
+    REFRESH = auto()
+
+
+# --- effects -------------------------------------------------------------------------------------
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Write one frame. It must not be dropped: a peer too slow for it is closed."""
+
+    frame: bytes
+
+
+class VerifyToken(msgspec.Struct, frozen=True):
+    """Find out whom `token` speaks for."""
+
+    ref: int
+    token: str
+    purpose: Purpose
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A channel to join, and where the client is in it."""
+
+    channel: protocol.ChannelName
+    epoch: str | None
+    since: int | None
+
+
+class Subscribe(msgspec.Struct, frozen=True):
+    """Join channels, all in one step, so that no event of one comes before the reply."""
+
+    ref: int
+    wanted: tuple[Wanted, ...]
+    greeting: bool = False  # part of a hello, whose reply carries the outcome
+
+
+class Unsubscribe(msgspec.Struct, frozen=True):
+    """Leave the channel with number `n`."""
+
+    n: int
+
+
+class Close(msgspec.Struct, frozen=True):
+    """Close the connection; nothing may be written after it."""
+
+    code: int
+    retry_ms: int | None = None
+
+
+Effect = Send | VerifyToken | Subscribe | Unsubscribe | Close
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """A channel was joined; `state` is as of its last event."""
+
+    state: protocol.ChannelState
+
+
+class NotJoined(msgspec.Struct, frozen=True):
+    """A channel was not joined, for a reason of protocol.ERRORS."""
+
+    code: str
+
+
+class State(Enum):
+    """Life of a session: it only moves down this list."""
+
+    AWAITING_HELLO = auto()
+    VERIFYING = auto()
+    OPEN = auto()
+    CLOSED = auto()
+
+
+class Session:
+    """The conversation with one client. Holds no socket, no clock and no channel."""
+
+    __slots__ = (
+        "_asked",
+        "_buckets",
+        "_channels",
+        "_conn",
+        "_expires_at",
+        "_greeting",
+        "_held",
+        "_hello_by",
+        "_last_in",
+        "_limits",
+        "_node",
+        "_ping_after",
+        "_pinged_at",
+        "_violations",
+        "identity",
+        "last_out",
+        "state",
+    )
+
+    def __init__(self, conn: str, node: str, now: int, *, jitter: float, limits: Limits) -> None:
+        """`jitter` in 0..1 spreads the pings of many connections over SILENCE_MS ± 20 %."""
+        self._conn = conn
+        self._node = node
+        self._limits = limits
+        self._hello_by = now + limits.hello_ms
+        self._ping_after = int(SILENCE_MS * (0.8 + 0.4 * jitter))
+        self._last_in = now
+        self._pinged_at = now
+        self.last_out = now  # the shell also sets it when it writes an event
+        self._expires_at: int | None = None
+        self._greeting: tuple[int, tuple[protocol.Resume, ...]] = (0, ())
+        self._held: list[Command] = []
+        self._channels: dict[str, int] = {}
+        self._asked = 0
+        self._buckets: dict[str, Bucket] | None = None
+        self._violations: tuple[int, ...] = ()
+        self.identity: Identity | None = None
+        self.state = State.AWAITING_HELLO
+
+    @property
+    def closed(self) -> bool:
+        """Whether a Close was asked for."""
+        return self.state is State.CLOSED
+
+    # --- what the peer did ---
+
+    def heard(self, now: int) -> None:
+        """Note that the peer is alive."""
+        self._last_in = now
+
+    def receive(self, frame: str | bytes, now: int) -> list[Effect]:
+        """Take one frame. A broken one closes the connection; this never raises."""
+        if self.closed:
+            return []
+        self._last_in = now
+        try:
+            commands = protocol.decode_frame(frame)
+        except protocol.BadFrame as bad:
+            return self._close(bad.code)
+        return self._spend("frame", None, now) + self._obey_all(commands, now)
+
+    def _obey_all(self, commands: list[Command], now: int) -> list[Effect]:
+        effects: list[Effect] = []
+        for done, command in enumerate(commands):
+            if self.closed:
+                break
+            if self.state is State.VERIFYING:
+                # Bounded by the frame they came in: the shell answers before it feeds the next one.
+                self._held = commands[done:]
+                break
+            effects += self._obey(command, now)
+        return effects
+
+    def _obey(self, command: Command, now: int) -> list[Effect]:
+        ref, name = command.i or 0, command.t or ""
+        kind = protocol.COMMANDS.get(name)
+        if self.state is State.AWAITING_HELLO and name != "hello":
+            return self._close(CloseCode.UNAUTHENTICATED)
+        refused = self._spend(kind.budget if kind else "unknown", ref, now)
+        if refused:
+            return refused
+        if kind is None:
+            return [_refuse(ref, "unknown_command")]
+        try:
+            payload: Payload = msgspec.json.decode(command.d, type=kind.payload)
+        except (msgspec.DecodeError, UnicodeError):
+            return [_refuse(ref, "bad_request")]
+        return self._do(payload, ref, now)
+
+    def _do(self, payload: Payload, ref: int, now: int) -> list[Effect]:
+        match payload:
+            case Hello():
+                return self._hello(payload, ref, now)
+            case Sub():
+                return self._sub(payload, ref)
+            case Unsub():
+                return self._unsub(payload, ref)
+            case Refresh():
+                if self.identity is None:
+                    return [_refuse(ref, "wrong_state")]
+                return [VerifyToken(ref, payload.token, Purpose.REFRESH)]
+            case _:
+                assert_never(payload)
+
+    def _hello(self, hello: Hello, ref: int, now: int) -> list[Effect]:
+        if self.state is not State.AWAITING_HELLO:
+            return [_refuse(ref, "wrong_state")]
+        if len(hello.resume) > protocol.MAX_RESUME:
+            return [_refuse(ref, "limit_reached")]
+        self._greeting = (ref, hello.resume)
+        if hello.token is not None:
+            self.state = State.VERIFYING
+            return [VerifyToken(ref, hello.token, Purpose.HELLO)]
+        return self._open(now)
+
+    def _open(self, now: int) -> list[Effect]:
+        self.state = State.OPEN
+        ref, resume = self._greeting
+        self._greeting = (0, ())
+        wanted = {
+            each.ch: Wanted(name, each.epoch, each.since)
+            for each in resume
+            if (name := protocol.channel_name(each.ch)) is not None
+        }
+        if not wanted:
+            return [self._welcome(ref, {}, now)]
+        self._asked += len(wanted)
+        return [Subscribe(ref, tuple(wanted.values()), greeting=True)]
+
+    def _welcome(self, ref: int, channels: dict[str, protocol.ChannelState], now: int) -> Send:
+        welcome = protocol.Welcome(
+            self._conn, self._node, protocol.PING_SECONDS, protocol.MAX_FRAME_BYTES, channels
+        )
+        return self._reply(ref, welcome, now)
+
+    def _sub(self, sub: Sub, ref: int) -> list[Effect]:
+        name = protocol.channel_name(sub.ch)
+        if name is None:
+            return [_refuse(ref, "not_found")]
+        if sub.ch not in self._channels and len(self._channels) + self._asked >= MAX_SUBSCRIPTIONS:
+            return [_refuse(ref, "limit_reached")]
+        self._asked += 1
+        return [Subscribe(ref, (Wanted(name, sub.epoch, sub.since),))]
+
+    def _unsub(self, unsub: Unsub, ref: int) -> list[Effect]:
+        for name, n in self._channels.items():
+            if n == unsub.n:
+                del self._channels[name]
+                reply = protocol.Reply(ref, protocol.Unsubscribed(n))
+                return [Unsubscribe(n), Send(protocol.encode(reply))]
+        return [_refuse(ref, "not_found")]
+
+    # --- what the shell found out ---
+
+    def end(self) -> None:
+        """Take that the shell closes the connection, for a reason of its own."""
+        self.state = State.CLOSED
+
+    def verified(self, asked: VerifyToken, identity: Identity, sockets: int, now: int) -> list[Effect]:
+        """Take the bearer of a token, who has `sockets` other connections here."""
+        if self.closed:
+            return []
+        if asked.purpose is Purpose.REFRESH:
+            return self._refreshed(asked.ref, identity, now)
+        if sockets >= MAX_SOCKETS_PER_USER:
+            return self._close(CloseCode.TOO_MANY_SOCKETS)
+        self.identity = identity
+        self._expires_at = now + identity.life_ms
+        held, self._held = self._held, []
+        return self._open(now) + self._obey_all(held, now)
+
+    def _refreshed(self, ref: int, identity: Identity, now: int) -> list[Effect]:
+        if self.identity is None or identity.sub != self.identity.sub:
+            return [_refuse(ref, "forbidden")]
+        self.identity = identity
+        self._expires_at = now + identity.life_ms
+        return [self._reply(ref, protocol.Refreshed(identity.life_ms // 1000), now)]
+
+    def token_refused(self, asked: VerifyToken, code: str) -> list[Effect]:
+        """Take that a token is not to be accepted: `unauthenticated` or `token_expired`."""
+        if self.closed:
+            return []
+        refusal = _refuse(asked.ref, code)
+        if asked.purpose is Purpose.REFRESH:
+            return [refusal]
+        expired = code == "token_expired"
+        return [refusal, *self._close(CloseCode.TOKEN_EXPIRED if expired else CloseCode.UNAUTHENTICATED)]
+
+    def subscribed(
+        self, asked: Subscribe, outcomes: tuple[Joined | NotJoined, ...], now: int
+    ) -> list[Effect]:
+        """Take what became of a Subscribe, one outcome for each wanted channel in order."""
+        if self.closed:
+            return []
+        self._asked -= len(asked.wanted)
+        joined: dict[str, protocol.ChannelState] = {}
+        refused: list[Effect] = []
+        for wanted, outcome in zip(asked.wanted, outcomes, strict=True):
+            match outcome:
+                case Joined(state):
+                    joined[str(wanted.channel)] = state
+                case NotJoined(code):
+                    refused.append(_refuse(asked.ref, code))
+                case _:
+                    assert_never(outcome)
+        self._channels.update({name: state.n for name, state in joined.items()})
+        if asked.greeting:
+            # A channel that could not be resumed is missing from the welcome; the client subscribes anew.
+            return [self._welcome(asked.ref, joined, now)]
+        return refused + [self._reply(asked.ref, state, now) for state in joined.values()]
+
+    # --- time ---
+
+    def tick(self, now: int) -> list[Effect]:
+        """Do what is due at `now`."""
+        if self.closed:
+            return []
+        if self.state is State.AWAITING_HELLO:
+            return self._close(CloseCode.UNAUTHENTICATED) if now >= self._hello_by else []
+        if self._expires_at is not None and now >= self._expires_at:
+            return self._close(CloseCode.TOKEN_EXPIRED)
+        if now >= self._last_in + DEAD_AFTER_MS:
+            return self._close(CloseCode.NO_PONG)
+        if now >= self._ping_at():
+            self._pinged_at = self.last_out = now
+            return [Send(protocol.PING)]
+        return []
+
+    def deadline(self) -> int | None:
+        """Answer when `tick` has something to do; None once closed."""
+        if self.state is State.CLOSED:
+            return None
+        if self.state is State.AWAITING_HELLO:
+            return self._hello_by
+        due = min(self._ping_at(), self._last_in + DEAD_AFTER_MS)
+        return due if self._expires_at is None else min(due, self._expires_at)
+
+    def _ping_at(self) -> int:
+        # Also after silence of the peer alone: on a busy channel we are never silent, and a client
+        # that only listens would be taken for dead without ever having been asked.
+        return max(self._pinged_at, min(self.last_out, self._last_in)) + self._ping_after
+
+    # --- common ---
+
+    def _reply(self, ref: int, body: protocol.ReplyBody, now: int) -> Send:
+        self.last_out = now
+        return Send(protocol.encode(protocol.Reply(ref, body)))
+
+    def _spend(self, budget: str, ref: int | None, now: int) -> list[Effect]:
+        """Take from a budget; over it, answer the refusal, and the close at the third in a minute."""
+        if not self._limits.rates:
+            return []
+        if self._buckets is None:
+            self._buckets = {}
+        bucket = self._buckets.get(budget)
+        if bucket is None:
+            bucket = self._buckets[budget] = Bucket(RATES[budget], now)
+        wait = bucket.take(now)
+        if wait == 0:
+            return []
+        recent = [at for at in self._violations if now - at < VIOLATION_WINDOW_MS]
+        self._violations = (*recent, now)
+        refusal: list[Effect] = [] if ref is None else [_refuse(ref, "rate_limited", wait)]
+        if len(self._violations) >= VIOLATIONS:
+            return refusal + self._close(CloseCode.RATE, max(wait, PENALTY_MS))
+        return refusal
+
+    def _close(self, code: int, retry_ms: int | None = None) -> list[Effect]:
+        self.state = State.CLOSED
+        return [Close(code, retry_ms)]
+
+
+def _refuse(ref: int, code: str, retry_ms: int | None = None) -> Send:
+    return Send(protocol.encode(protocol.refusal(ref, code, retry_ms)))
