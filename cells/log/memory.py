@@ -87,6 +87,10 @@ class MemoryLog:
         """Return all subjects that match, with their number of messages."""
         return dict(Counter(m.subject for m in self._messages if subjects.matches(pattern, m.subject)))
 
+    def stored(self, pattern: str) -> list[Stored]:
+        """Return all that is stored now under a filter."""
+        return [m for m in self._messages if subjects.matches(pattern, m.subject)]
+
     def note(self, mark: Mark) -> None:
         """Take a mark into account: a mark beyond the end fences, as it does in the real log."""
         if mark.position > len(self._messages):
