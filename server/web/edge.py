@@ -1,0 +1,251 @@
+"""The outermost shell of an api process: raw ASGI around the framework.
+
+Every answer leaves through here, whoever made it, with the cell's headers. Every body is read here, once,
+within its size and its time. Hot routes leave here, before the framework sees them.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from cells.kernel.clock import Clock, rfc3339
+from cells.kernel.errors import Rejected
+from server.web.feature import HotRoute, Send
+from server.web.metrics import Metrics
+from server.web.problem import send_problem, translate, unexpected
+
+MAX_BODY = 16 << 10
+MAX_HEADERS = 16 << 10
+MAX_TARGET = 4 << 10
+BODY_SECONDS = 5.0
+PREFLIGHT_SECONDS = 600
+
+SECURITY = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+DEFAULTS = {
+    # An answer that sets one of these itself keeps its own.
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"cache-control": b"no-store",
+}
+_EXPOSED = b"Titan-Cell, Server-Time, Titan-Outcome, Retry-After, Idempotency-Replayed, Location"
+_ALLOWED_HEADERS = b"authorization, content-type, idempotency-key"
+_ALLOWED_METHODS = b"GET, POST, PATCH, DELETE"
+
+
+class _Head(msgspec.Struct):
+    """What the edge needs of a request's headers, found in one pass."""
+
+    size: int = 0
+    hosts: int = 0
+    origin: bytes = b""
+    preflight: bool = False
+    encoded: bool = False
+    length: int | None = None
+    chunked: bool = False
+
+
+class _Gone(Exception):  # noqa: N818 - the client left; nobody is there to be told
+    pass
+
+
+def _read_head(headers: Sequence[tuple[bytes, bytes]]) -> _Head:
+    head = _Head()
+    for name, value in headers:
+        head.size += len(name) + len(value) + 4
+        match name:
+            case b"host":
+                head.hosts += 1 if value.strip() else 0
+            case b"origin":
+                head.origin = value
+            case b"content-length":
+                head.length = int(value) if value.isdigit() and len(value) < 20 else MAX_BODY + 1
+            case b"transfer-encoding":
+                head.chunked = True
+            case b"content-encoding":
+                head.encoded = value.strip().lower() not in {b"", b"identity"}
+            case b"access-control-request-method":
+                head.preflight = True
+            case _:
+                pass
+    return head
+
+
+def _refuse(scope: dict[str, Any], head: _Head) -> Rejected | None:
+    if head.size > MAX_HEADERS:
+        return Rejected("bad_request", f"The headers are larger than {MAX_HEADERS} bytes.")
+    if head.hosts != 1:
+        return Rejected("bad_request", "A request needs exactly one Host header.")
+    if len(scope["path"]) + len(scope["query_string"]) > MAX_TARGET:
+        return Rejected("bad_request", f"The address is longer than {MAX_TARGET} bytes.")
+    if head.encoded:
+        return Rejected("unsupported_media_type", "An encoded (compressed) body is not accepted.")
+    if head.length is not None and head.length > MAX_BODY:
+        return Rejected("too_large", f"The body is larger than {MAX_BODY} bytes.")
+    return None
+
+
+async def _read_body(receive: Any) -> bytes:
+    chunks = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _Gone
+                chunks += message.get("body") or b""
+                if len(chunks) > MAX_BODY:
+                    raise Rejected("too_large", f"The body is larger than {MAX_BODY} bytes.")
+                if not message.get("more_body"):
+                    return bytes(chunks)
+    except TimeoutError:
+        raise Rejected("timeout", f"The body did not arrive within {BODY_SECONDS:g} seconds.") from None
+
+
+class Edge:
+    """The ASGI application that the server runs. Counts what is in flight, for the drain."""
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        cell: str,
+        origins: tuple[str, ...],
+        hot: Sequence[HotRoute],
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._app = app
+        self._clock = clock
+        self._hot = tuple(hot)
+        self._origins = frozenset(origin.encode() for origin in origins)
+        self._fixed = [(b"titan-cell", cell.encode()), *SECURITY]
+        if origins:
+            self._fixed.append((b"vary", b"origin"))
+        self._statuses = [metrics.counter("titan_http_answers_total", f'class="{c}xx"') for c in range(6)]
+        self._metrics = metrics
+        metrics.gauge("titan_http_in_flight", lambda: self.in_flight)
+        self.in_flight = 0
+        self.draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        self.in_flight += 1
+        self._idle.clear()
+        try:
+            await self._answer(scope, receive, send)
+        except _Gone:
+            pass
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self._idle.set()
+
+    async def drained(self, timeout: float) -> bool:
+        """Wait until nothing is in flight; False when `timeout` seconds passed first."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _answer(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        head = _read_head(scope["headers"])
+        method: str = scope["method"]
+        answer = _Answer(self, head, send)
+        refusal = _refuse(scope, head)
+        if refusal is not None:
+            await send_problem(answer.send, refusal, method, close=True)
+            return
+        if head.preflight and method == "OPTIONS":
+            await self._preflight(head, answer.send)
+            return
+        try:
+            body = await _read_body(receive) if head.length or head.chunked else b""
+        except Rejected as refused:
+            await send_problem(answer.send, refused, method, close=True)
+            return
+        await self._dispatch(scope, body, receive, answer)
+
+    async def _dispatch(self, scope: dict[str, Any], body: bytes, receive: Any, answer: "_Answer") -> None:
+        method, path = scope["method"], scope["path"]
+        try:
+            for route in self._hot:
+                if method == route.method and path.startswith(route.prefix) and path.endswith(route.suffix):
+                    await route.handler(scope, body, answer.send)
+                    return
+            await self._app(scope, _replay(body, receive), answer.send)
+        except Exception as error:  # noqa: BLE001 - the last line: whatever it is, the client gets an answer
+            refusal, trace = translate(error, method), ""
+            if refusal is None:
+                refusal, trace = unexpected(error, method, path)
+            if not answer.started:
+                await send_problem(answer.send, refusal, method, trace=trace)
+
+    async def _preflight(self, head: _Head, send: Send) -> None:
+        headers = [(b"content-length", b"0")]
+        if head.origin in self._origins:
+            headers += [
+                (b"access-control-allow-methods", _ALLOWED_METHODS),
+                (b"access-control-allow-headers", _ALLOWED_HEADERS),
+                (b"access-control-max-age", str(PREFLIGHT_SECONDS).encode()),
+            ]
+        await send({"type": "http.response.start", "status": HTTPStatus.NO_CONTENT, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    def complete(self, headers: Sequence[tuple[bytes, bytes]], status: int, origin: bytes) -> Any:
+        """Return the headers of an answer with those that every answer has."""
+        self._statuses[status // 100].add()
+        names = {name for name, _ in headers}
+        whole = [*headers, *self._fixed, (b"server-time", rfc3339(self._clock.now()).encode())]
+        whole += [(name, value) for name, value in DEFAULTS.items() if name not in names]
+        if origin and origin in self._origins:
+            whole.append((b"access-control-allow-origin", origin))
+            whole.append((b"access-control-expose-headers", _EXPOSED))
+        if self.draining and b"connection" not in names:
+            whole.append((b"connection", b"close"))
+        return whole
+
+
+class _Answer:
+    """The sending side of one request: completes the headers and remembers that they have left."""
+
+    __slots__ = ("_edge", "_head", "_send", "started")
+
+    def __init__(self, edge: Edge, head: _Head, send: Any) -> None:
+        self._edge = edge
+        self._head = head
+        self._send = send
+        self.started = False
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            message["headers"] = self._edge.complete(
+                message.get("headers", ()), message["status"], self._head.origin
+            )
+        await self._send(message)
+
+
+def _replay(body: bytes, receive: Any) -> Any:
+    """Return a `receive` that hands out the body that was read, and then what the connection says."""
+    pending = True
+
+    async def replayed() -> dict[str, Any]:
+        nonlocal pending
+        if pending:
+            pending = False
+            return {"type": "http.request", "body": body, "more_body": False}
+        message: dict[str, Any] = await receive()
+        return message
+
+    return replayed
