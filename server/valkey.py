@@ -1,6 +1,8 @@
 """Connections to Valkey that neither pile up nor hang."""
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 SOCKET_SECONDS = 0.25
 WAIT_SECONDS = 0.5
@@ -18,6 +20,6 @@ def connect(url: str, connections: int = 16) -> Redis:
         socket_timeout=SOCKET_SECONDS,
         socket_connect_timeout=SOCKET_SECONDS,
         health_check_interval=0,
-        retry=None,
+        retry=Retry(NoBackoff(), 0),
     )
     return Redis(connection_pool=pool)

@@ -272,7 +272,7 @@ async def _first(*awaited: asyncio.Event | asyncio.Task[None]) -> None:
 async def main(config: CellConfig, process: Process) -> None:
     """Lead, or stand by, until told to stop. A log that cannot be led is tried again."""
     clock = SystemClock()
-    valkey = connect_valkey(config.redis_url, connections=2)
+    valkey = connect_valkey(config.redis_url)
     log = await JetStreamLog.open(config.nats_url, Path(config.data) / "marks", process.name)
     leadership = Leadership(log.client, config.cell, process.name)
     try:
