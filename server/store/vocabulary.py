@@ -1,0 +1,25 @@
+"""Every kind of aggregate in the log with its events. Tools that read the whole log find it by name."""
+
+from collections.abc import Mapping
+
+from cells.kernel.codec import Registry
+from server.accounts import decide as accounts
+from server.accounts import operators
+from server.catalogue import decide as catalogue
+from server.flash_sale import model as flash_sale
+from server.payments import decide as payments
+from server.payments import rules as sandbox
+from server.web import idempotency
+
+
+def registries() -> Mapping[str, Registry]:
+    """Return the events of each kind."""
+    deciders = (
+        accounts.DECIDER,
+        operators.DECIDER,
+        catalogue.DECIDER,
+        payments.PAYMENT,
+        sandbox.BOOK,
+        idempotency.DECIDER,
+    )
+    return {flash_sale.KIND: flash_sale.EVENTS, **{d.kind: d.registry for d in deciders}}
