@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -25,10 +25,10 @@ def refusal(target: str, origin: str | None, offered: str, origins: frozenset[st
     `target` is the request's path and query, `offered` the comma-separated subprotocols. A request
     without an Origin is no browser's and is let in.
     """
-    url = urlsplit(target)
-    if url.path != protocol.PATH:
+    path, _, query = target.partition("?")
+    if path != protocol.PATH:
         return Turned(HTTPStatus.NOT_FOUND, f"The realtime listener is at {protocol.PATH}.")
-    if any(name.lower() in SECRET_PARAMETERS for name, _ in parse_qsl(url.query, keep_blank_values=True)):
+    if any(name.lower() in SECRET_PARAMETERS for name, _ in parse_qsl(query, keep_blank_values=True)):
         return Turned(
             HTTPStatus.BAD_REQUEST,
             "Addresses are logged on the way, so no secret may be in one: send the token in the hello command.",

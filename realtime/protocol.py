@@ -110,7 +110,7 @@ class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """The `e` of a refused command."""
 
     code: str
-    temp: bool = msgspec.field(default_factory=bool)
+    temp: bool
     retry_ms: int | None = None
 
 

@@ -178,9 +178,8 @@ class Shell:
         peer.arm()
         try:
             async for message in connection:
+                # Read on after a close: the answer to it comes behind what was already sent.
                 peer.perform(session.receive(message, self.clock()))
-                if session.closed:
-                    break
         except ConnectionClosed:
             pass  # every way to lose a client ends the same
         except Exception:  # noqa: BLE001 - a fault of ours is told to the client by its code, and logged

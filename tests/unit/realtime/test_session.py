@@ -1,0 +1,353 @@
+"""The session: frames and time in, effects out. No loop, no socket."""
+
+import json
+
+import pytest
+
+from realtime import protocol
+from realtime.protocol import ChannelState, CloseCode
+from realtime.session import (
+    DEAD_AFTER_MS,
+    MAX_SOCKETS_PER_USER,
+    MAX_SUBSCRIPTIONS,
+    RATES,
+    Close,
+    Identity,
+    Joined,
+    Limits,
+    NotJoined,
+    Purpose,
+    Send,
+    Subscribe,
+    Unsubscribe,
+    VerifyToken,
+)
+from tests.unit.realtime.builders import (
+    OTHER,
+    SALE,
+    asking_channels,
+    asking_token,
+    close_code,
+    command,
+    new_session,
+    opened,
+    sent,
+)
+
+ADA = Identity("usr_1", "buyer", "s1", life_ms=600_000)
+CHANNEL = f"sale:{SALE}"
+
+
+def joined(n: int = 3, top: int = 9) -> Joined:
+    return Joined(ChannelState(n, "e1", top, {"state": "open"}))
+
+
+def signed_in(now: int = 0, identity: Identity = ADA):
+    session = new_session(now)
+    asked = asking_token(session.receive(command("hello", {"token": "t"}), now))
+    session.verified(asked, identity, 0, now)
+    return session
+
+
+# --- hello ---
+
+
+def test_an_anonymous_hello_is_welcomed():
+    [reply] = sent(new_session().receive(command("hello", i=7), 0))
+
+    assert reply == {
+        "r": 7,
+        "d": {"conn": "c1", "node": "hub-1", "ping": 25, "max": 16384, "channels": {}},
+    }
+
+
+def test_a_hello_with_a_token_waits_for_the_verdict():
+    session = new_session()
+    asked = asking_token(session.receive(command("hello", {"token": "t"}), 0))
+
+    assert asked == VerifyToken(1, "t", Purpose.HELLO)
+    assert sent(session.verified(asked, ADA, 0, 0))[0]["d"]["conn"] == "c1"
+    assert session.identity == ADA
+
+
+def test_commands_behind_a_hello_in_one_frame_wait_for_the_verdict():
+    session = new_session()
+    frame = f"[{command('hello', {'token': 't'})},{command('sub', {'ch': CHANNEL}, i=2)}]"
+    asked = asking_token(session.receive(frame, 0))
+    welcome, subscribe = session.verified(asked, ADA, 0, 0)
+
+    assert isinstance(welcome, Send)
+    assert isinstance(subscribe, Subscribe)
+
+
+@pytest.mark.parametrize(
+    ("code", "close"),
+    (("unauthenticated", CloseCode.UNAUTHENTICATED), ("token_expired", CloseCode.TOKEN_EXPIRED)),
+)
+def test_a_refused_token_is_told_and_closes(code, close):
+    session = new_session()
+    asked = asking_token(session.receive(command("hello", {"token": "t"}), 0))
+    effects = session.token_refused(asked, code)
+
+    assert sent(effects) == [{"r": 1, "e": {"code": code, "temp": False}}]
+    assert close_code(effects) == close
+
+
+def test_the_ninth_socket_of_a_user_is_closed():
+    session = new_session()
+    asked = asking_token(session.receive(command("hello", {"token": "t"}), 0))
+
+    assert close_code(session.verified(asked, ADA, MAX_SOCKETS_PER_USER, 0)) == CloseCode.TOO_MANY_SOCKETS
+
+
+def test_hello_must_come_in_time():
+    session = new_session(1_000)
+
+    assert session.deadline() == 6_000
+    assert session.tick(5_999) == []
+    assert close_code(session.tick(6_000)) == CloseCode.UNAUTHENTICATED
+
+
+def test_pongs_do_not_put_off_the_hello():
+    session = new_session()
+    session.receive("{}", 4_000)
+
+    assert close_code(session.tick(5_000)) == CloseCode.UNAUTHENTICATED
+
+
+def test_another_command_before_hello_closes():
+    assert close_code(new_session().receive(command("sub", {"ch": CHANNEL}), 0)) == CloseCode.UNAUTHENTICATED
+
+
+def test_a_second_hello_is_refused():
+    assert sent(opened().receive(command("hello"), 0))[0]["e"]["code"] == "wrong_state"
+
+
+def test_a_hello_resumes_channels_and_its_reply_tells_where_they_are():
+    session = new_session()
+    resume = [[CHANNEL, "e1", 5], ["room:x", "e1", 5], [f"sale:{OTHER}", "e1", 5]]
+    asked = asking_channels(session.receive(command("hello", {"resume": resume}), 0))
+    effects = session.subscribed(asked, (joined(), NotJoined("not_found")), 0)
+
+    assert [(each.channel.id, each.epoch, each.since) for each in asked.wanted] == [
+        (SALE, "e1", 5),
+        (OTHER, "e1", 5),
+    ]
+    assert sent(effects)[0]["d"]["channels"] == {
+        CHANNEL: {"n": 3, "epoch": "e1", "top": 9, "snapshot": {"state": "open"}}
+    }
+
+
+# --- commands ---
+
+
+def test_an_unknown_command_is_an_error_and_not_the_end():
+    session = opened()
+
+    assert sent(session.receive(command("dance", i=4), 0)) == [
+        {"r": 4, "e": {"code": "unknown_command", "temp": False}}
+    ]
+    assert not session.closed
+
+
+@pytest.mark.parametrize("d", (7, [], {"ch": 7}, {}, {"ch": CHANNEL, "since": "x"}))
+def test_a_command_that_cannot_be_read_is_a_bad_request(d):
+    assert sent(opened().receive(command("sub", d), 0))[0]["e"]["code"] == "bad_request"
+
+
+def test_sub_is_answered_with_where_the_channel_is():
+    session = opened()
+    asked = asking_channels(session.receive(command("sub", {"ch": CHANNEL}, i=2), 0))
+
+    assert sent(session.subscribed(asked, (joined(),), 0)) == [
+        {"r": 2, "d": {"n": 3, "epoch": "e1", "top": 9, "snapshot": {"state": "open"}}}
+    ]
+
+
+def test_sub_of_an_unknown_sale_is_not_found():
+    session = opened()
+    asked = asking_channels(session.receive(command("sub", {"ch": CHANNEL}, i=2), 0))
+
+    assert sent(session.subscribed(asked, (NotJoined("not_found"),), 0)) == [
+        {"r": 2, "e": {"code": "not_found", "temp": False}}
+    ]
+
+
+def test_sub_of_what_can_be_no_channel_is_not_found():
+    assert sent(opened().receive(command("sub", {"ch": "sale:x"}), 0))[0]["e"]["code"] == "not_found"
+
+
+def test_what_may_be_tried_again_says_so():
+    session = opened()
+    asked = asking_channels(session.receive(command("sub", {"ch": CHANNEL}), 0))
+
+    assert sent(session.subscribed(asked, (NotJoined("unavailable"),), 0))[0]["e"]["temp"] is True
+
+
+def test_unsub_leaves_the_channel_once():
+    session = opened()
+    asked = asking_channels(session.receive(command("sub", {"ch": CHANNEL}), 0))
+    session.subscribed(asked, (joined(),), 0)
+    leave, reply = session.receive(command("unsub", {"n": 3}, i=5), 0)
+
+    assert leave == Unsubscribe(3)
+    assert sent([reply]) == [{"r": 5, "d": {"n": 3}}]
+    assert sent(session.receive(command("unsub", {"n": 3}), 0))[0]["e"]["code"] == "not_found"
+
+
+def test_subscriptions_are_limited_also_while_they_are_looked_up():
+    session = opened(limits=Limits(rates=False))
+    asked = asking_channels(session.receive(command("sub", {"ch": CHANNEL}), 0))
+    for _ in range(MAX_SUBSCRIPTIONS - 1):
+        asked = asking_channels(session.receive(command("sub", {"ch": CHANNEL}), 0))
+
+    assert sent(session.receive(command("sub", {"ch": CHANNEL}), 0))[0]["e"]["code"] == "limit_reached"
+    session.subscribed(asked, (NotJoined("not_found"),), 0)
+    assert isinstance(session.receive(command("sub", {"ch": CHANNEL}), 0)[0], Subscribe)
+
+
+# --- tokens ---
+
+
+def test_a_token_that_expires_closes_and_a_refresh_puts_it_off():
+    session = signed_in()
+    session.receive("{}", 590_000)
+    asked = asking_token(session.receive(command("refresh", {"token": "u"}, i=2), 590_000))
+    [reply] = sent(session.verified(asked, ADA, 1, 590_000))
+    for now in range(600_000, 1_190_000, 30_000):
+        session.receive("{}", now)
+
+        assert close_code(session.tick(now)) is None
+    assert reply == {"r": 2, "d": {"expires_in": 600}}
+    session.heard(1_190_000)
+    assert session.deadline() == 1_190_000
+    assert close_code(session.tick(1_190_000)) == CloseCode.TOKEN_EXPIRED
+
+
+def test_a_refresh_for_another_account_is_forbidden():
+    session = signed_in()
+    asked = asking_token(session.receive(command("refresh", {"token": "u"}), 0))
+
+    assert (
+        sent(session.verified(asked, Identity("usr_2", "buyer", "s2", 1), 0, 0))[0]["e"]["code"]
+        == "forbidden"
+    )
+
+
+def test_a_refused_refresh_leaves_the_connection_to_its_old_token():
+    session = signed_in()
+    asked = asking_token(session.receive(command("refresh", {"token": "u"}), 0))
+
+    assert sent(session.token_refused(asked, "token_expired"))[0]["e"]["code"] == "token_expired"
+    assert not session.closed
+
+
+def test_an_anonymous_connection_has_nothing_to_refresh():
+    assert sent(opened().receive(command("refresh", {"token": "u"}), 0))[0]["e"]["code"] == "wrong_state"
+
+
+# --- rates ---
+
+
+def test_over_the_rate_a_command_is_refused_with_the_time_to_wait():
+    session = opened()
+    for _ in range(RATES["unknown"].burst):
+        session.receive(command("dance"), 0)
+    [refusal] = sent(session.receive(command("dance", i=9), 0))
+
+    assert refusal["r"] == 9
+    assert refusal["e"] == {"code": "rate_limited", "temp": True, "retry_ms": 201}
+    assert sent(session.receive(command("dance"), 201))[0]["e"]["code"] == "unknown_command"
+
+
+def test_the_third_violation_within_a_minute_closes():
+    session = opened()
+    frame = "[" + ",".join([command("dance")] * (RATES["unknown"].burst + 2)) + "]"
+
+    assert close_code(session.receive(frame, 0)) is None
+    assert session.receive(command("dance"), 0)[-1] == Close(CloseCode.RATE, retry_ms=10_000)
+
+
+def test_violations_are_forgotten_after_a_minute():
+    session = opened()
+    for now in (0, 61_000, 122_000, 183_000):
+        frame = "[" + ",".join([command("dance")] * (RATES["unknown"].burst + 2)) + "]"
+
+        assert close_code(session.receive(frame, now)) is None
+
+
+def test_a_flood_of_pongs_is_closed_too():
+    session = opened()
+    codes = {close_code(session.receive("{}", 0)) for _ in range(RATES["frame"].burst + 3)}
+
+    assert codes == {None, CloseCode.RATE}
+
+
+def test_rates_can_be_lifted_and_nothing_else():
+    session = opened(limits=Limits(rates=False))
+    for _ in range(1_000):
+        session.receive(command("dance"), 0)
+
+    assert not session.closed
+    assert close_code(session.receive("nonsense", 0)) == CloseCode.BAD_FRAME
+
+
+# --- liveness ---
+
+
+@pytest.mark.parametrize(("jitter", "at"), ((0.0, 20_000), (0.5, 25_000), (1.0, 30_000)))
+def test_silence_is_broken_by_a_ping_within_20_percent_of_25_seconds(jitter, at):
+    session = new_session(jitter=jitter)
+    session.receive(command("hello"), 0)
+
+    assert session.deadline() == at
+    assert session.tick(at - 1) == []
+    assert session.tick(at) == [Send(protocol.PING)]
+    assert session.tick(at + 1) == []
+
+
+def test_a_client_that_only_listens_is_asked_before_it_is_taken_for_dead():
+    session = opened()
+    pings = []
+    for now in range(0, 25_001, 100):
+        session.last_out = now
+        pings += session.tick(now)
+
+    assert pings == [Send(protocol.PING)]
+
+
+def test_without_a_sign_of_life_the_connection_is_dead():
+    session = opened()
+    session.tick(25_000)
+
+    assert session.deadline() == DEAD_AFTER_MS
+    assert close_code(session.tick(DEAD_AFTER_MS)) == CloseCode.NO_PONG
+
+
+@pytest.mark.parametrize("frame", ("{}", command("dance")))
+def test_any_frame_is_a_sign_of_life(frame):
+    session = opened()
+    session.tick(25_000)
+    session.receive(frame, 34_000)
+
+    assert close_code(session.tick(DEAD_AFTER_MS)) is None
+
+
+# --- the end ---
+
+
+@pytest.mark.parametrize("frame", ("nonsense", b"{}", "x" * 20_000))
+def test_after_a_close_nothing_more_is_done(frame):
+    session = opened()
+    code = close_code(session.receive(frame, 0))
+
+    assert code in {CloseCode.BAD_FRAME, CloseCode.TOO_BIG}
+    assert session.receive(command("dance"), 0) == []
+    assert session.tick(10**9) == []
+    assert session.deadline() is None
+
+
+def test_commands_behind_one_that_closes_are_not_done():
+    frame = json.dumps([{"i": 1, "t": "sub", "d": {"ch": CHANNEL}}, {"i": 2, "t": "hello"}])
+
+    assert sent(new_session().receive(frame, 0)) == []
