@@ -389,6 +389,27 @@ async def test_a_reader_that_stands_still_is_closed_and_holds_nobody_up(server, 
         stuck.close()
 
 
+async def test_a_reader_that_was_slow_gets_the_newest_state_and_no_other(server, settings, claims):
+    small = msgspec.structs.replace(settings, send_buffer=4096, limits=Limits(rates=False))
+    async with Cell(server, small, claims) as cell:
+        await cell.put(sale_view(1))
+        raw = await still_reader(cell)
+        await flood_with_replies(raw)
+        async with RealtimeClient(cell.url) as lively:
+            await lively.sub(CHANNEL)
+            for position in range(2, 7):
+                await cell.put(sale_view(position))
+                await read_until(lively, position)
+        received = b""
+        async with asyncio.timeout(SOON):
+            while b'"s":6' not in received:
+                received += await asyncio.get_running_loop().sock_recv(raw, 65_536)
+
+        assert received.count(b'"t":"sale"') == 1
+        assert b'"s":6,"p":1,' in received
+        raw.close()
+
+
 async def still_reader(cell: Cell) -> socket.socket:
     """A client that upgraded, said hello and subscribed, and never reads again."""
     loop = asyncio.get_running_loop()
