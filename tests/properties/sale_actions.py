@@ -31,7 +31,17 @@ MERCHANT = "mer_m"
 def draft(sale_id: str) -> DraftSale:
     """Describe the sale that the model stands for."""
     return DraftSale(
-        sale_id, MERCHANT, "prd_p", "Sneakers", Money(4990, "EUR"), None, STOCK, LIMIT, HOLD_SECONDS, None, None
+        sale_id,
+        MERCHANT,
+        "prd_p",
+        "Sneakers",
+        Money(4990, "EUR"),
+        None,
+        STOCK,
+        LIMIT,
+        HOLD_SECONDS,
+        None,
+        None,
     )
 
 
@@ -84,12 +94,16 @@ class SaleMachine(RuleBasedStateMachine):
         assert isinstance(answer, Granted)
         assert answer.hold_id == expected
         assert len(answer.units) == quantity
-        assert self.grants.setdefault(answer.hold_id, answer.units) == answer.units, "a replay gives the same units"
+        assert self.grants.setdefault(answer.hold_id, answer.units) == answer.units, (
+            "a replay gives the same units"
+        )
         return answer.hold_id
 
     @rule(hold_id=holds)
     def confirm(self, hold_id: str) -> None:
-        self._settle(hold_id, "confirmed", lambda b: ConfirmHold(self.sale_id, hold_id, b, f"ord_{hold_id}", "pay_1"))
+        self._settle(
+            hold_id, "confirmed", lambda b: ConfirmHold(self.sale_id, hold_id, b, f"ord_{hold_id}", "pay_1")
+        )
 
     @rule(hold_id=holds)
     def release(self, hold_id: str) -> None:

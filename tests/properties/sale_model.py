@@ -30,7 +30,12 @@ class ModelSale:
         if self._units("held", "confirmed") + quantity > self.stock:
             return "sold_out"
         self.keys[buyer, key] = hold_id
-        self.holds[hold_id] = {"buyer": buyer, "quantity": quantity, "status": "held", "until": now + self.hold_ms}
+        self.holds[hold_id] = {
+            "buyer": buyer,
+            "quantity": quantity,
+            "status": "held",
+            "until": now + self.hold_ms,
+        }
         return hold_id
 
     def settle(self, hold_id: str, status: str) -> str:

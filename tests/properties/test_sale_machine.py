@@ -13,7 +13,7 @@ from cells.log.memory import Fault, MemoryLog
 from server.flash_sale import decide as rules
 from server.flash_sale.audit import Auditor
 from server.flash_sale.memory import MemorySales
-from server.flash_sale.model import EVENTS, Answer, Command, Refusal, Sale
+from server.flash_sale.model import EVENTS, Answer, Command, Event, Refusal, Sale
 from server.flash_sale.rules import SaleRules
 from tests.properties.sale_actions import SaleMachine, draft, move
 
@@ -38,7 +38,7 @@ class PureSale(SaleMachine):
         self._apply(events)
         return SaleRules().answer(self.sale, reply, self.version, self.positions)
 
-    def _apply(self, events: list[rules.Event]) -> None:
+    def _apply(self, events: list[Event]) -> None:
         self.version += 1
         self.positions.append(self.version)
         for event in events:
