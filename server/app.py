@@ -23,6 +23,8 @@ from server.accounts import feature as accounts
 from server.accounts.operators import OperatorKeys
 from server.accounts.passwords import Passwords
 from server.catalogue import feature as catalogue
+from server.checkout import feature as checkout
+from server.flash_sale import feature as flash_sale
 from server.orders import feature as orders
 from server.store import engine
 from server.store.waiting import Projected
@@ -77,9 +79,12 @@ def features(
     parts: Parts, revocations: Revocations, passwords: Passwords, projected: Projected
 ) -> tuple[Feature, ...]:
     """List the features of the shop."""
+    sales = flash_sale.writer_client(parts)
     return (
         accounts.assemble(parts, revocations, passwords),
         catalogue.assemble(parts, projected),
+        flash_sale.assemble(parts, sales, projected),
+        checkout.assemble(parts, sales),
         orders.assemble(parts, projected),
     )
 

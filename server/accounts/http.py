@@ -163,6 +163,7 @@ async def refresh(
     responses=refusals(
         "unauthenticated", "token_expired", "forbidden", "conflict", "fenced", "outcome_unknown"
     ),
+    security=({}, *BEARER),
     operation_id="logout",
     tags=["accounts"],
 )

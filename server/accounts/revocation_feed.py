@@ -6,11 +6,11 @@ the life of an access token, so that a process that has just started knows them 
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 import msgspec
 import structlog
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from cells.kernel import envelope
 from cells.kernel.clock import Clock
@@ -24,6 +24,23 @@ _log = structlog.get_logger(__name__)
 LOOK_SECONDS = 5.0
 # Clocks of the cell's processes agree far better than this.
 SLACK_MS = 60_000
+
+
+class Message(Protocol):
+    """What is read of a message of the bus."""
+
+    subject: str
+    data: bytes
+
+
+class Bus(Protocol):
+    """What is used of the core NATS client."""
+
+    def publish(self, subject: str, payload: bytes) -> Awaitable[None]:
+        """Tell whoever listens, if anybody does."""
+
+    def subscribe(self, subject: str, *, cb: Callable[[Any], Awaitable[None]]) -> Awaitable[Any]:
+        """Call back for every message of a subject; `unsubscribe` of the result ends it."""
 
 
 class Revoked(msgspec.Struct, frozen=True):
@@ -61,7 +78,7 @@ async def first_since(log: Log, since: int) -> int:
 class RevocationFeed:
     """Keeps `Revocations` true. `learn` once before serving, `run` while serving."""
 
-    def __init__(self, log: Log, bus: Client, revocations: Revocations, clock: Clock, cell: str) -> None:
+    def __init__(self, log: Log, bus: Bus, revocations: Revocations, clock: Clock, cell: str) -> None:
         self._log = log
         self._bus = bus
         self._revocations = revocations
@@ -101,7 +118,7 @@ class RevocationFeed:
             with contextlib.suppress(Exception):
                 await subscription.unsubscribe()
 
-    async def _told(self, message: Msg) -> None:
+    async def _told(self, message: Message) -> None:
         try:
             told = _decoder.decode(message.data)
         except msgspec.MsgspecError:

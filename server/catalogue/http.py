@@ -39,8 +39,12 @@ After = Annotated[
         ge=0, le=MAX_POSITION, description="log position that the answer has to include, of an own write"
     ),
 ]
-Query = Annotated[
-    str | None, Parameter(max_length=100, pattern=LINE_PATTERN, description="in the title or the description")
+# Litestar keeps the argument name `query` for itself.
+Sought = Annotated[
+    str | None,
+    Parameter(
+        query="query", max_length=100, pattern=LINE_PATTERN, description="in the title or the description"
+    ),
 ]
 Merchant = Annotated[
     str | None, Parameter(max_length=64, pattern=LINE_PATTERN, description="id of a merchant")
@@ -189,7 +193,7 @@ def handlers(parts: Parts, products: Products, projected: Projected) -> tuple[HT
 
     @get("/api/v1/products", responses=refusals(), operation_id="listProducts", tags=["catalogue"])
     async def list_products(
-        query: Query = None,
+        sought: Sought = None,
         merchant: Merchant = None,
         limit: Limit = cursors.DEFAULT_LIMIT,
         cursor: Cursor = None,
@@ -197,6 +201,6 @@ def handlers(parts: Parts, products: Products, projected: Projected) -> tuple[HT
     ) -> ProductPage:
         """Search products, newest first."""
         await projected.demand(after, AFTER_SECONDS)
-        return await read.search(query, merchant, limit, cursor)
+        return await read.search(sought, merchant, limit, cursor)
 
     return create_product, change_product, get_product, list_products

@@ -126,6 +126,8 @@ def translate(error: Exception, method: str) -> Rejected | None:
 
 def _detail(error: HTTPException) -> str:
     if isinstance(error.extra, list):
+        if any(isinstance(e, dict) and e.get("key") == "data" for e in error.extra):
+            return "The body is missing."
         reasons = [f"{e.get('key', '')}: {e.get('message', '')}" for e in error.extra if isinstance(e, dict)]
         if reasons:
             return "; ".join(reasons)
