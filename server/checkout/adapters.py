@@ -5,7 +5,6 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Literal, assert_never
 
-import msgspec
 import structlog
 
 from cells import failpoints
@@ -16,15 +15,13 @@ from cells.kernel.clock import Clock
 from cells.kernel.errors import Rejected
 from cells.log import subjects
 from cells.log.port import Log, LogUnavailable
-from server.checkout.saga import STEPS, Fate, Step, fate, why_lost
+from server.checkout.saga import STEPS, Step, fate, why_lost
 from server.flash_sale import model as flash_sale
 from server.flash_sale.model import ConfirmHold, FindHold, HoldConfirmed, HoldFound
 from server.flash_sale.ports import Sales, hold_of
-from server.payments.decide import PAYMENT, failure, recall
+from server.payments.decide import PAYMENT
 from server.payments.model import (
     KIND,
-    Attempt,
-    AttemptStatus,
     Command,
     NoPayment,
     Payment,
@@ -74,14 +71,6 @@ _POINTS: dict[Origin, dict[str, failpoints.Name]] = {
 }
 
 
-class Paid(msgspec.Struct, frozen=True):
-    """The hold is an order and its money is captured. `replayed`: this call did not begin the attempt that paid."""
-
-    payment: Payment
-    hold: HoldFound
-    replayed: bool
-
-
 class Checkout:
     """Brings payments to their end. Any number of these, in any processes, may work on one payment at once."""
 
@@ -102,46 +91,34 @@ class Checkout:
         self._points = _POINTS[origin]
         self._pause = pause
 
-    async def pay(
-        self, hold_id: str, buyer_id: str, method: str, key: bytes, on_begin: Callable[[], None]
-    ) -> Paid:
-        """Pay for a hold and wait for the order, for as long as it takes: give it a deadline.
-
-        `on_begin` is called before the first effect: running out of time after it leaves the outcome unknown,
-        while a `Rejected` says it as it is. Somebody else's attempt that is open is brought to its end first, and
-        if it pays, its order is the answer. Raises `Rejected`: `not_found`, `hold_expired`, `hold_released`,
-        `payment_declined`, `key_reused`; `Repeated` where the key had led to a refusal before.
-        """
-        known = await self.payment(hold_id)
-        if isinstance(known, Payment):
-            recall(known, buyer_id, key, method)
-        sale_id = known.sale_id if isinstance(known, Payment) else ""
-        hold: HoldFound | None = await hold_of(self._sales, FindHold(sale_id, hold_id, buyer_id))
-        if isinstance(known, NoPayment) or not known.is_open:
-            payment_id = known.id if isinstance(known, Payment) else ""
-            if fate(payment_id, hold) is Fate.LOST:
-                raise Rejected(why_lost(hold))
-        on_begin()
-        replayed = True
-        while True:
-            started = await self._start(hold_id, hold, method, key)
-            replayed = replayed and not any(isinstance(e, PaymentStarted) for e in started.events)
-            payment, hold = await self.finish(_existing(started.state), hold)
-            attempt = _answers_to(key, payment)
-            refusal = failure(attempt)
-            if refusal is None and hold is not None:
-                return Paid(payment, hold, replayed)
-            if refusal is not None and not (
-                attempt.status is AttemptStatus.DECLINED and _joined(key, payment)
-            ):
-                raise refusal
-
     async def payment(self, hold_id: str) -> State:
         """Read a hold's payment. Raises `Rejected` (unavailable)."""
         try:
             return (await load(self._cell_log, PAYMENT, ids.slot_in(hold_id), hold_id)).state
         except LogUnavailable as error:
             raise Rejected("unavailable", str(error), retry_after_ms=1000) from error
+
+    async def start(self, hold: HoldFound, method: str, key: bytes) -> tuple[Payment, bool]:
+        """Begin an attempt, or join the one that is open; tells whether it began one. Raises `Rejected`."""
+        command = StartPayment(
+            fresh("pay", ids.slot_in(hold.hold_id), self._clock),
+            hold.hold_id,
+            hold.sale_id,
+            hold.buyer_id,
+            hold.merchant_id,
+            hold.price.times(len(hold.units)),
+            method,
+            key,
+        )
+        handled = await self._handle(hold.hold_id, command)
+        began = any(isinstance(event, PaymentStarted) for event in handled.events)
+        if began:
+            failpoints.hit("checkout.started")
+        return _existing(handled.state), began
+
+    async def find(self, sale_id: str, hold_id: str, buyer_id: str) -> HoldFound:
+        """Ask the sale where a hold stands; an empty `sale_id` lets the writer look for it. Raises `Rejected`."""
+        return await hold_of(self._sales, FindHold(sale_id, hold_id, buyer_id))
 
     async def finish(self, payment: Payment, hold: HoldFound | None) -> tuple[Payment, HoldFound | None]:
         """Take the saga's steps until the payment is closed, pausing after each that failed.
@@ -166,32 +143,13 @@ class Checkout:
         """Ask anew where payment and hold stand. Raises `Rejected`."""
         payment = _existing(await self.payment(payment.hold_id))
         try:
-            command = FindHold(payment.sale_id, payment.hold_id, payment.buyer_id)
-            return payment, await hold_of(self._sales, command)
+            return payment, await self.find(payment.sale_id, payment.hold_id, payment.buyer_id)
         except Rejected as rejected:
             if rejected.code == "not_found":
                 return payment, None
             raise
 
     # --- steps ---------------------------------------------------------------------------------------------
-
-    async def _start(self, hold_id: str, hold: HoldFound | None, method: str, key: bytes) -> Handled[State]:
-        if hold is None:
-            raise Rejected("hold_expired")
-        command = StartPayment(
-            fresh("pay", ids.slot_in(hold_id), self._clock),
-            hold_id,
-            hold.sale_id,
-            hold.buyer_id,
-            hold.merchant_id,
-            hold.price.times(len(hold.units)),
-            method,
-            key,
-        )
-        handled = await self._handle(hold_id, command)
-        if handled.events:
-            failpoints.hit("checkout.started")
-        return handled
 
     async def _step(self, payment: Payment, hold: HoldFound | None) -> tuple[Payment, HoldFound | None]:
         match STEPS[payment.latest.status, fate(payment.id, hold)]:
@@ -294,17 +252,6 @@ def _existing(state: State) -> Payment:
     if isinstance(state, NoPayment):
         raise TypeError("the payment was started, but the log has none")
     return state
-
-
-def _joined(key: bytes, payment: Payment) -> bool:
-    """Tell whether a key has led to no attempt of its own: it came while another's was open."""
-    use = payment.keys.get(key)
-    return use is None or not use.attempt
-
-
-def _answers_to(key: bytes, payment: Payment) -> Attempt:
-    """Return the attempt whose outcome is the answer to a key: its own, or the one it joined."""
-    return payment.latest if _joined(key, payment) else payment.attempts[payment.keys[key].attempt - 1]
 
 
 def _unexpected(call: str, payment: Payment, standing: Standing) -> Rejected:

@@ -1,9 +1,5 @@
-"""Confirming a hold over HTTP: paying for it, and answering once the money is captured, durably.
+"""Confirming a hold over HTTP."""
 
-An answer therefore never says anything but `captured`, and a repeat has the same body as the first.
-"""
-
-import asyncio
 from typing import Annotated, Any
 
 import msgspec
@@ -11,21 +7,17 @@ from litestar import Request, Response, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
-from cells.kernel.clock import rfc3339
 from cells.kernel.errors import Rejected
-from cells.kernel.ids import is_id
-from server.checkout.adapters import Checkout, Paid
-from server.flash_sale.wire import key_digest
+from server.checkout.adapters import Checkout
+from server.checkout.confirm import confirm, order_of
 from server.orders.model import Order
 from server.payments.decide import Repeated
-from server.payments.rules import METHODS, known_method
+from server.payments.rules import METHODS
 from server.web import problem
 from server.web.auth import BEARER, Actor, requires
 from server.web.body import Json
 from server.web.idempotent_http import IdempotencyKey
 from server.web.problem import refusals
-
-CONFIRM_SECONDS = 10.0
 
 HoldId = Annotated[str, Parameter(max_length=64)]
 MethodName = Annotated[
@@ -54,44 +46,6 @@ _REFUSALS = (
     "fenced",
     "outcome_unknown",
 )
-
-
-async def confirm(checkout: Checkout, hold_id: str, buyer_id: str, method: str, key: str) -> Paid:
-    """Pay for a hold within 10 s. Raises `Rejected`; `outcome_unknown` when that was not enough."""
-    known_method(method)
-    if not is_id("hld", hold_id):
-        raise Rejected("not_found", "There is no such hold, or it is not yours.")
-    begun = asyncio.Event()
-    try:
-        async with asyncio.timeout(CONFIRM_SECONDS):
-            return await checkout.pay(hold_id, buyer_id, method, key_digest(buyer_id, key), begun.set)
-    except TimeoutError:
-        if begun.is_set():
-            raise Rejected("outcome_unknown", "The payment is not finished; ask again.") from None
-        raise Rejected("unavailable", "The hold could not be read in time; nothing was begun.") from None
-
-
-def order_of(paid: Paid) -> Order:
-    """Describe the order that was paid."""
-    placed, hold = paid.payment.order, paid.hold
-    if placed is None:
-        raise TypeError(f"payment {paid.payment.id} is captured without an order")
-    return Order(
-        placed.id,
-        hold.sale_id,
-        hold.hold_id,
-        hold.buyer_id,
-        hold.merchant_id,
-        hold.product_id,
-        hold.title,
-        list(hold.units),
-        len(hold.units),
-        hold.price,
-        paid.payment.amount,
-        rfc3339(placed.placed_at),
-        placed.position,
-        payment_status="captured",
-    )
 
 
 def handlers(checkout: Checkout) -> tuple[HTTPRouteHandler, ...]:

@@ -15,7 +15,9 @@ from cells.log import subjects
 from cells.log.port import Log, LogUnavailable, Stored
 from server.checkout.adapters import Checkout
 from server.checkout.saga import UNFINISHED_MS, watch
+from server.flash_sale.ports import Sales
 from server.payments.model import EVENTS, KIND, Payment
+from server.payments.ports import PaymentProvider
 
 _log = structlog.get_logger(__name__)
 
@@ -120,3 +122,34 @@ class Recovery:
             trouble.reported_at = now
             reason = f"{type(error).__name__}: {error}"
             _log.warning("payment not finished yet", hold=hold_id, tries=trouble.tries, reason=reason)
+
+
+async def run_recovery(
+    log: Log, sales: Sales, provider: PaymentProvider, clock: Clock, stopping: asyncio.Event
+) -> None:
+    """Finish what no api finished, until `stopping`. Raises what makes the log's payments unreadable.
+
+    Remembers nothing: a new start reads the log again. Payments begin to be finished once it has been read.
+    """
+    recovery = Recovery(log, Checkout(log, sales, provider, clock, origin="recovery"), clock)
+    running = [asyncio.create_task(recovery.follow()), asyncio.create_task(_sweep(recovery))]
+    running.append(asyncio.create_task(_set(stopping)))
+    try:
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _sweep(recovery: Recovery) -> None:
+    await recovery.caught_up.wait()
+    while True:
+        await recovery.sweep()
+        await asyncio.sleep(SWEEP_SECONDS)
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
