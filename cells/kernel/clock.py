@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -36,7 +37,12 @@ class ManualClock:
         return self._now
 
 
+@lru_cache(maxsize=256)
+def _second(at: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
 def rfc3339(at: int) -> str:
     """Format epoch milliseconds as RFC 3339 in UTC with milliseconds: `2026-11-23T14:02:07.311Z`."""
-    moment = datetime.fromtimestamp(at / 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z"
+    second, millisecond = divmod(at, 1000)
+    return f"{_second(second)}.{millisecond:03d}Z"

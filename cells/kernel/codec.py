@@ -12,7 +12,7 @@ import msgspec
 Upcaster = Callable[[list[Any]], list[Any]]
 
 
-class UnknownEvent(ValueError):
+class UnknownEvent(ValueError):  # noqa: N818 - names what was met
     """The log holds an event that this program does not know. It must not be skipped."""
 
 

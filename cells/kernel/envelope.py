@@ -25,7 +25,7 @@ class _Outgoing(msgspec.Struct, array_like=True, frozen=True):
     version: int
     at: int
     prev: bytes
-    events: list[tuple[str, int, msgspec.Struct]]
+    events: list[msgspec.Raw]
 
 
 class _Incoming(msgspec.Struct, array_like=True, frozen=True):
@@ -48,9 +48,19 @@ _decoder = msgspec.msgpack.Decoder(_Incoming)
 _header = msgspec.msgpack.Decoder(Header)
 
 
+def encode_event(registry: Registry, event: msgspec.Struct) -> msgspec.Raw:
+    """Encode one event as it stands in a commit, so that a commit's size is known before it is closed."""
+    return msgspec.Raw(_encoder.encode(registry.describe(event)))
+
+
+def assemble(version: int, at: int, prev: bytes, events: Sequence[msgspec.Raw]) -> bytes:
+    """Encode a commit of events that are encoded already."""
+    return _encoder.encode(_Outgoing(version, at, prev, list(events)))
+
+
 def encode(registry: Registry, version: int, at: int, prev: bytes, events: Sequence[msgspec.Struct]) -> bytes:
     """Encode a commit as it is stored."""
-    return _encoder.encode(_Outgoing(version, at, prev, [registry.describe(e) for e in events]))
+    return assemble(version, at, prev, [encode_event(registry, e) for e in events])
 
 
 def decode(registry: Registry, body: bytes) -> Commit:

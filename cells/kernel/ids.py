@@ -5,6 +5,7 @@
 """
 
 import zlib
+from functools import lru_cache
 
 import msgspec
 
@@ -18,7 +19,7 @@ _VALUE = {c: i for i, c in enumerate(_ALPHABET)}
 _LENGTH = 3 + 1 + 3 + 26
 
 
-class BadId(ValueError):
+class BadId(ValueError):  # noqa: N818 - names what was met
     """The text is no identifier of this system."""
 
 
@@ -52,6 +53,7 @@ def new_id(prefix: str, slot: int, now: int, entropy: bytes) -> str:
     return f"{prefix}_{slot:03x}{text}"
 
 
+@lru_cache(maxsize=8192)
 def parse(text: str) -> Id:
     """Take an identifier apart. Raises `BadId` on anything that `new_id` could not have made."""
     if len(text) != _LENGTH or text[3] != "_" or text[:3] not in PREFIXES:

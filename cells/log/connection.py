@@ -76,7 +76,7 @@ async def connect(
 async def _guarded(callback: Callable[[], Awaitable[None]]) -> None:
     try:
         await callback()
-    except Exception:
+    except Exception:  # noqa: BLE001 - the read loop of nats-py dies of an exception in a callback
         _log.exception("nats callback failed")
 
 
