@@ -19,7 +19,7 @@ from cells.log.chain import Broken
 from cells.log.jetstream import JetStreamLog
 from cells.log.port import LogUnavailable, Mark
 from cells.process import Process, State
-from server.checkout.feature import run_recovery
+from server.checkout.recovery import run_recovery
 from server.flash_sale.adapters import WriterClient
 from server.payments.adapters import SandboxProvider
 from server.projections import projections
