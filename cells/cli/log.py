@@ -21,7 +21,7 @@ from cells.kernel.codec import Registry, UnknownEvent
 from cells.log import guard, subjects
 from cells.log.chain import Broken, Chain
 from cells.log.jetstream import JetStreamLog
-from cells.log.port import LogInfo, LogUnavailable, Mark, Stored
+from cells.log.port import Log, LogInfo, LogUnavailable, Mark, Stored
 from cells.process import resolve
 from cells.supervisor.layout import Layout, make_folder
 from cells.trouble import EXIT_DONE, EXIT_FAILED, EXIT_NOT_RUNNING, EXIT_USAGE, Trouble
@@ -175,7 +175,7 @@ def vocabulary() -> Mapping[str, Registry]:
     return found
 
 
-async def extent(log: JetStreamLog) -> LogInfo:
+async def extent(log: Log) -> LogInfo:
     info = await log.info()
     if info is None:
         raise Trouble("The cell has no log.", "The stream LOG does not exist.", "titan status")
@@ -183,7 +183,7 @@ async def extent(log: JetStreamLog) -> LogInfo:
 
 
 async def verified(
-    log: JetStreamLog, registries: Mapping[str, Registry], folder: Path, progress: Callable[[int, int], None]
+    log: Log, registries: Mapping[str, Registry], folder: Path, progress: Callable[[int, int], None]
 ) -> Verdict:
     """Check positions, chains, events and marks of the log as of now. Raises `LogUnavailable`."""
     info = await extent(log)
@@ -273,9 +273,7 @@ class Walk:
         return Chain()
 
 
-async def exported(
-    log: JetStreamLog, cell: str, registries: Mapping[str, Registry], file: Path
-) -> tuple[int, str]:
+async def exported(log: Log, cell: str, registries: Mapping[str, Registry], file: Path) -> tuple[int, str]:
     """Write the log as of now and return the number of commits and the SHA-256 of the file.
 
     The file appears whole or not at all. Raises `LogUnavailable`, and `Trouble` on damage.

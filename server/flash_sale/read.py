@@ -16,6 +16,7 @@ from server.flash_sale.fold import Changes, SaleChange, fold
 from server.flash_sale.model import EVENTS, KIND, HoldStatus, State
 from server.store import engine
 from server.store.engine import Connection
+from server.store.keyset import Keyset, position_of
 from server.web import cursors
 
 LIST = "sales"
@@ -181,14 +182,16 @@ async def list_sales(
     Drafts are only shown to the merchant `drafts_of`. Raises `Rejected`: bad_request on a foreign cursor,
     unavailable when Postgres is away.
     """
-    after = cursors.decode(LIST, cursor, tuple[int, str]) if cursor else (None, None)
+    after = cursors.decode(LIST, cursor, Keyset) if cursor else None
+    if merchant_id is not None and not is_id("mer", merchant_id):
+        return [], None
     limit = max(1, min(limit, cursors.MAX_LIMIT))
     async with engine.query() as connection:
-        rows = await connection.fetch(_LIST, state, merchant_id, drafts_of, *after, limit + 1)
+        rows = await connection.fetch(_LIST, state, merchant_id, drafts_of, *position_of(after), limit + 1)
     shown = [_view(row) for row in rows[:limit]]
     more = len(rows) > limit
     last = rows[limit - 1] if more else None
-    return shown, cursors.encode(LIST, (last["created_at"], last["id"])) if last is not None else None
+    return shown, cursors.encode(LIST, Keyset(last["created_at"], last["id"])) if last is not None else None
 
 
 async def find_sale(sale_id: str) -> SaleView | None:

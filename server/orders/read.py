@@ -15,6 +15,7 @@ from server.orders.model import Order, OrderPage
 from server.payments import model as payments
 from server.store import engine
 from server.store.engine import Connection
+from server.store.keyset import Keyset, position_of
 from server.web import cursors
 
 _PLACE = """
@@ -93,13 +94,13 @@ async def list_orders(side: Side, actor_id: str, limit: int, cursor: str | None)
     Raises `Rejected`: bad_request on a cursor that is not one of this list, unavailable when Postgres is away.
     """
     name = f"orders:{side}"
-    after = cursors.decode(name, cursor, tuple[int, str]) if cursor else (None, None)
+    after = cursors.decode(name, cursor, Keyset) if cursor else None
     limit = max(1, min(limit, cursors.MAX_LIMIT))
     async with engine.query() as connection:
-        rows = await connection.fetch(_PAGE[side], actor_id, *after, limit + 1)
+        rows = await connection.fetch(_PAGE[side], actor_id, *position_of(after), limit + 1)
     items = [_order(row) for row in rows[:limit]]
     more = len(rows) > limit
-    return OrderPage(items, cursors.encode(name, (items[-1].position, items[-1].id)) if more else None)
+    return OrderPage(items, cursors.encode(name, Keyset(items[-1].position, items[-1].id)) if more else None)
 
 
 def _order(row: Any) -> Order:

@@ -1,8 +1,8 @@
 """Rebuilding projections beside the running ones.
 
-The log is replayed into tables of a schema of their own; then, in one transaction that holds the checkpoints
-and so keeps the projector waiting, the rest is caught up and the rows change places. Readers see the old rows
-until the new ones are complete. A rebuild that dies leaves nothing behind but that schema.
+The log is replayed into tables of a schema of their own; then, in one short transaction that holds the
+checkpoints and so keeps the projector waiting, the rest is caught up and the tables change places. Readers see
+the old ones until then. A rebuild that dies leaves nothing behind but that schema.
 """
 
 import time
@@ -21,6 +21,16 @@ from server.store.projection import Projection
 SCHEMA = "rebuild"
 LOCK = 0x7469_7461_6E02
 PROGRESS_SECONDS = 1.0
+LOCK_SECONDS = 5
+INDEX_SECONDS = 600.0
+
+_KEYS = """
+    SELECT conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint
+    WHERE conrelid = $1::text::regclass AND contype IN ('p', 'u')"""
+_INDEXES = """
+    SELECT indexdef FROM pg_indexes
+    WHERE schemaname = 'public' AND tablename = $1
+      AND indexname NOT IN (SELECT conname FROM pg_constraint WHERE contype IN ('p', 'u'))"""
 
 Progress = Callable[[int, int], None]
 
@@ -62,6 +72,8 @@ class _Rebuild:
         await self._prepare()
         live = await checkpoints.places(self._connection, self._names)
         await self._replay(max((m.position for m in live.values()), default=0))
+        for table in self._tables():
+            await self._index(table)
         async with self._connection.transaction():
             live = await self._hold()
             end = max(live.values(), key=lambda m: m.position)
@@ -78,11 +90,21 @@ class _Rebuild:
         await self._connection.execute(f"CREATE SCHEMA {SCHEMA}")
         for table in self._tables():
             await self._connection.execute(
-                f"CREATE UNLOGGED TABLE {SCHEMA}.{table} (LIKE public.{table} INCLUDING ALL)"
+                f"CREATE TABLE {SCHEMA}.{table} (LIKE public.{table} INCLUDING ALL EXCLUDING INDEXES)"
             )
+            for row in await self._connection.fetch(_KEYS, f"public.{table}"):
+                await self._connection.execute(
+                    f'ALTER TABLE {SCHEMA}.{table} ADD CONSTRAINT "{row["name"]}" {row["definition"]}'
+                )
         # A projection names its tables without a schema: here they are found in this one first, and what it
         # reads of others in public.
         await self._connection.execute(f"SET search_path = {SCHEMA}, public")
+
+    async def _index(self, table: str) -> None:
+        """Give the new table the old one's indexes, by the same names, for later migrations know them by name."""
+        for row in await self._connection.fetch(_INDEXES, table):
+            definition = row["indexdef"].replace(f" ON public.{table} ", f" ON {SCHEMA}.{table} ", 1)
+            await self._connection.execute(definition, timeout=INDEX_SECONDS)
 
     async def _hold(self) -> dict[str, Mark]:
         rows = await self._connection.fetch(
@@ -117,9 +139,10 @@ class _Rebuild:
                 return
 
     async def _exchange(self, live: dict[str, Mark], end: Mark) -> None:
+        await self._connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         for table in self._tables():
-            await self._connection.execute(f"DELETE FROM public.{table}")  # noqa: S608 - names of our own tables
-            await self._connection.execute(f"INSERT INTO public.{table} SELECT * FROM {SCHEMA}.{table}")  # noqa: S608 - see above
+            await self._connection.execute(f"DROP TABLE public.{table}")
+            await self._connection.execute(f"ALTER TABLE {SCHEMA}.{table} SET SCHEMA public")
         steps: list[Step[Any]] = [Step(p, [], live[p.name], end) for p in self._projections]
         try:
             await checkpoints.move(self._connection, steps)

@@ -15,7 +15,7 @@ async def forwards() -> MigrationManager:
 
     async def index() -> None:
         for side in ("buyer", "merchant"):
-            await DB.run_ddl(f"CREATE INDEX orders_of_{side} ON orders ({side}_id, position DESC, id DESC)")
+            await DB.run_ddl(f"CREATE INDEX orders_of_{side} ON orders ({side}_id, position DESC)")
 
     manager.add_raw(index)
     return manager
