@@ -1,0 +1,150 @@
+"""The gate refuses nobody wrongly, whatever it was restored to, and repairs itself."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from fixtures.cell import find
+from fixtures.load import engines
+from fixtures.load.actors import Actor, NewProduct, NewSale, Price, Shop
+from fixtures.load.http import Client, target_of
+from fixtures.load.response import Response
+from fixtures.seed import sign_buyers, sign_merchant
+from server.flash_sale.gate import sale_keys
+from tests.integration.conftest import Cell
+
+REPAIR_SECONDS = 5.0
+
+
+class Market:
+    """One sale of three units, its buyers, and the gate's keys in the hands of an administrator."""
+
+    def __init__(self, cell: Cell, client: Client, valkey: Redis, sale_id: str, buyers: list[Actor]) -> None:
+        self.cell, self.client, self.valkey = cell, client, valkey
+        self.sale_id, self.buyers = sale_id, buyers
+        self.keys = sale_keys(cell.config.cell, sale_id)
+
+    async def hold(self, buyer: int, quantity: int, key: str) -> Response:
+        body = b'{"quantity":%d}' % quantity
+        token = self.buyers[buyer].token
+        path = f"/api/v1/sales/{self.sale_id}/holds"
+        answer = await self.client.call("POST", path, token=token, key=key, body=body)
+        assert isinstance(answer, Response)
+        return answer
+
+    async def release(self, buyer: int, hold: Response) -> None:
+        path = f"/api/v1/holds/{Market.id_of(hold)}"
+        answer = await self.client.call("DELETE", path, token=self.buyers[buyer].token)
+        assert isinstance(answer, Response)
+        assert answer.status == 204
+
+    @staticmethod
+    def id_of(hold: Response) -> str:
+        return hold.body.partition(b'"hold_id":"')[2].partition(b'"')[0].decode()
+
+    async def shown(self, field: str) -> str | None:
+        value = await self.valkey.hget(self.keys[0], field)  # type: ignore[misc]  # typed for both clients
+        return value.decode() if isinstance(value, bytes) else value
+
+    async def until_shown(self, field: str, value: str) -> None:
+        end = time.monotonic() + REPAIR_SECONDS
+        while await self.shown(field) != value:
+            assert time.monotonic() < end, f"{field} is {await self.shown(field)}, not {value}"
+            await asyncio.sleep(0.01)
+
+    async def copy(self) -> dict[str, bytes | None]:
+        return {key: await self.valkey.dump(key) for key in self.keys}
+
+    async def restore(self, copy: dict[str, bytes | None]) -> None:
+        for key, value in copy.items():
+            if value is None:
+                await self.valkey.delete(key)
+            else:
+                await self.valkey.restore(key, 0, value, replace=True)
+
+
+@pytest.fixture
+async def market(cell: Cell) -> AsyncIterator[Market]:
+    running = find(cell.data)
+    assert running is not None
+    merchant, price = sign_merchant(cell.config), Price(100, "EUR")
+    async with Client(target_of(cell.api), 8) as client:
+        shop = Shop(client)
+        key = f"gate-{time.monotonic_ns()}"
+        product = await shop.create_product(merchant, NewProduct("Gate", "", price, 3), key)
+        wanted = NewSale(product, "Gate", price, stock=3, per_buyer_limit=2, hold_seconds=600)
+        sale_id = await shop.open_sale(merchant, wanted, key)
+        valkey = Redis.from_url(engines.redis_url(running))
+        yield Market(cell, client, valkey, sale_id, sign_buyers(cell.config, 4))
+        await valkey.aclose()
+
+
+async def test_a_copy_that_shows_sold_out_refuses_nobody(market: Market) -> None:
+    """Units came back after the copy was made: the restored gate is older than what this cell has heard."""
+    first = await market.hold(0, 2, "a")
+    assert (await market.hold(1, 1, "b")).status == 201
+    await market.until_shown("available", "0")
+    sold_out = await market.copy()
+    await market.release(0, first)
+    await market.restore(sold_out)
+    assert (await market.hold(2, 2, "c")).status == 201
+    await market.until_shown("available", "0")
+    assert (await market.hold(3, 1, "d")).status == 409
+
+
+async def test_a_copy_that_shows_a_full_limit_refuses_nobody(market: Market) -> None:
+    first = await market.hold(0, 2, "a")
+    await market.until_shown("available", "1")
+    full = await market.copy()
+    await market.release(0, first)
+    await market.restore(full)
+    assert (await market.hold(0, 2, "b")).status == 201
+
+
+async def test_a_copy_that_shows_too_much_sells_nothing_twice(market: Market) -> None:
+    await market.until_shown("available", "3")
+    plenty = await market.copy()
+    assert (await market.hold(0, 2, "a")).status == 201
+    assert (await market.hold(1, 1, "b")).status == 201
+    await market.restore(plenty)
+    refused = await market.hold(2, 1, "c")
+    assert (refused.status, b'"sold_out"' in refused.body) == (409, True)
+
+
+async def test_an_emptied_gate_is_rebuilt_without_a_hand(market: Market) -> None:
+    assert (await market.hold(0, 2, "a")).status == 201
+    await market.until_shown("available", "1")
+    await market.valkey.delete(*market.keys)
+    await market.until_shown("available", "1")
+    assert await market.valkey.hget(market.keys[1], market.buyers[0].id) == b"2"  # type: ignore[misc]  # as above
+
+
+async def test_a_gate_written_by_another_hand_is_rebuilt(market: Market) -> None:
+    await market.until_shown("available", "3")
+    await market.valkey.hset(market.keys[0], mapping={"available": 0, "version": 999})  # type: ignore[misc]  # as above
+    await market.until_shown("available", "3")
+    assert (await market.hold(0, 1, "a")).status == 201
+
+
+async def test_a_repeat_passes_the_gate_after_the_sale_is_sold_out(market: Market) -> None:
+    first = await market.hold(0, 2, "a")
+    assert (await market.hold(1, 1, "b")).status == 201
+    await market.until_shown("available", "0")
+    again = await market.hold(0, 2, "a")
+    assert (again.status, again.body, again.replayed) == (201, first.body, True)
+
+
+async def test_a_refusal_by_the_gate_reads_like_one_by_the_rules(market: Market) -> None:
+    """Who says no makes no difference to the client."""
+    assert (await market.hold(0, 2, "a")).status == 201
+    await market.valkey.delete(*market.keys)
+    by_rules = await market.hold(0, 1, "b")
+    await market.until_shown("available", "1")
+    by_gate = await market.hold(0, 1, "c")
+    for refusal in (by_rules, by_gate):
+        assert refusal.status == 409
+        assert b'"code":"limit_reached"' in refusal.body
+        assert refusal.not_applied
