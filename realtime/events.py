@@ -5,8 +5,9 @@ by the feature that answers here. All requests may be sent again: none has a sec
 
 | subject | from -> to | payload -> answer |
 |---|---|---|
-| `channel.join` | hub -> feature | Join -> Admission |
-| `channel.page` (`feed.page` for `me`) | hub -> feature | PageRequest -> Page |
+| `channel.join` (`feed.join` for `me`) | hub -> feature | Join -> Admission |
+| `channel.page` (`feed.page`) | hub -> feature | PageRequest -> Page |
+| `channel.tops` (`feed.tops`) | hub -> feature | TopsRequest -> list of int |
 | `channel.do` | hub -> feature | Acts -> list of Outcome, one for each act in order |
 | `room.<id>` `cnv.<id>` `me.<account>` | feature -> all hubs | list of Event, after they are durable |
 | `channel.access` | feature -> all hubs | AccessChanged |
@@ -22,6 +23,7 @@ from typing import Final
 import msgspec
 
 MAX_PAGE: Final = 200
+MAX_TOPS: Final = 500
 
 # --- subjects ------------------------------------------------------------------------------------
 
@@ -34,14 +36,23 @@ def live_subject(cell: str, kind: str, key: str) -> str:
     return f"cell.{cell}.{LIVE[kind]}.{key}"
 
 
-def join_subject(cell: str) -> str:
-    """Answer where Join is asked."""
-    return f"cell.{cell}.channel.join"
+def _side(kind: str) -> str:
+    return "feed" if kind == "me" else "channel"
+
+
+def join_subject(cell: str, kind: str) -> str:
+    """Answer where Join is asked for a kind of channel."""
+    return f"cell.{cell}.{_side(kind)}.join"
 
 
 def page_subject(cell: str, kind: str) -> str:
     """Answer where pages of a kind of channel are asked for."""
-    return f"cell.{cell}.feed.page" if kind == "me" else f"cell.{cell}.channel.page"
+    return f"cell.{cell}.{_side(kind)}.page"
+
+
+def tops_subject(cell: str, kind: str) -> str:
+    """Answer where the tops of channels of a kind are asked for."""
+    return f"cell.{cell}.{_side(kind)}.tops"
 
 
 def act_subject(cell: str) -> str:
@@ -105,6 +116,15 @@ class Page(msgspec.Struct, frozen=True):
     epoch: str
     events: tuple[Event, ...] = ()
     more: bool = False
+
+
+class TopsRequest(msgspec.Struct, frozen=True):
+    """Where do these channels (at most MAX_TOPS, of one side) stand? Answered in order; 0 for an empty one.
+
+    Asked of every watched channel each 10 s and after a reconnect: what was published and lost shows here.
+    """
+
+    channels: tuple[str, ...]
 
 
 # --- who may -------------------------------------------------------------------------------------
@@ -215,9 +235,10 @@ class Signal(msgspec.Struct, frozen=True):
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """Who is at one hub, as a whole picture: replaces its last one, and counts for 3 s.
+    """Who is at one hub. Each entry counts for 3 s and replaces the hub's last one; 0 or nobody ends it.
 
-    `counts` by channel; `people` by channel, where a channel tells who is there.
+    `counts` by channel; `people` by channel, where a channel tells who is there. A big hub tells it in
+    several messages.
     """
 
     node: str
