@@ -47,7 +47,7 @@ async def main(config: CellConfig, process: Process) -> None:
     log = await _open(config, process)
     if log is None:
         return
-    health = _HealthReport(process, log)
+    health, started = _HealthReport(process, log), asyncio.Event()
     projector = Projector(
         log,
         PostgresStore(),
@@ -59,8 +59,8 @@ async def main(config: CellConfig, process: Process) -> None:
     try:
         await _until(
             process.stopping,
-            engine.keep(config.database_url, connections=CONNECTIONS),
-            projector.run(),
+            engine.keep(config.database_url, connections=CONNECTIONS, started=started),
+            _project(projector, started),
             health.watch(),
         )
     finally:
@@ -76,6 +76,11 @@ async def _open(config: CellConfig, process: Process) -> JetStreamLog | None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.stopping.wait(), OPEN_SECONDS)
     return None
+
+
+async def _project(projector: Projector[engine.Connection], started: asyncio.Event) -> None:
+    await started.wait()
+    await projector.run()
 
 
 async def _recover(log: JetStreamLog, cell: str, stopping: asyncio.Event) -> None:
@@ -115,7 +120,7 @@ class _HealthReport:
     def __init__(self, process: Process, log: JetStreamLog) -> None:
         self._process = process
         self._log = log
-        self._health: tuple[Health, str] = ("waiting", "")
+        self._health: tuple[Health, str] = ("waiting", "waiting for postgres")
 
     def projector(self, health: Health, detail: str) -> None:
         """Take a report of the projector."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import msgspec
 import rich_click as click
+import structlog
 from nats.errors import Error as NatsError
 
 from cells.cli import options
@@ -28,6 +30,7 @@ from cells.trouble import EXIT_DONE, EXIT_FAILED, EXIT_NOT_RUNNING, EXIT_USAGE, 
 
 VOCABULARY = "server.store.vocabulary:registries"
 PROGRESS_EVERY = 100_000
+SECRET_WORDS = ("password", "token", "_hash")
 
 _json = msgspec.json.Encoder(order="deterministic")
 
@@ -85,7 +88,7 @@ def tail(*, data: str | None, pattern: str, as_json: bool, since: int | None) ->
         start = since if since is not None else (await extent(opened)).last
         async for batch in opened.tail(pattern, start):
             for stored in batch:
-                line = described(registries, stored)
+                line = guarded(described(registries, stored))
                 click.echo(_json.encode(line) if as_json else shown(line))
         return EXIT_DONE
 
@@ -135,6 +138,7 @@ def export(*, data: str | None, file: Path) -> int:
 
 def run(layout: Layout, work: Callable[[JetStreamLog, CellConfig], Coroutine[Any, Any, int]]) -> int:
     """Do some work on the running cell's log. Raises `Trouble`."""
+    quieten()
     try:
         config = msgspec.json.decode(layout.config.read_bytes(), type=CellConfig)
     except FileNotFoundError:
@@ -153,10 +157,17 @@ def run(layout: Layout, work: Callable[[JetStreamLog, CellConfig], Coroutine[Any
 
     try:
         return asyncio.run(opened())
+    except BrokenPipeError:
+        raise
     except (LogUnavailable, NatsError, OSError) as error:
         raise Trouble(
             "The log cannot be read.", str(error) or type(error).__name__, "titan logs nats"
         ) from error
+
+
+def quieten() -> None:
+    """Keep what the libraries log out of a command's output."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 @contextlib.asynccontextmanager
@@ -283,7 +294,7 @@ async def exported(log: Log, cell: str, registries: Mapping[str, Registry], file
     digest, count = hashlib.sha256(), 0
     reader = Reader({}, info.first - 1)
     try:
-        with draft.open("xb") as out:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
 
             def write(line: msgspec.Struct) -> None:
                 raw = _json.encode(line) + b"\n"
@@ -319,6 +330,18 @@ def described(registries: Mapping[str, Registry], stored: Stored) -> Line:
         envelope.digest(stored.body).hex(),
         [{"event": type(event).__name__, **named(event)} for event in events],
     )
+
+
+def guarded(line: Line) -> Line:
+    """Return the commit without what could be used to get in, for a terminal that others may see."""
+    events = [
+        {
+            field: "***" if any(word in field for word in SECRET_WORDS) else value
+            for field, value in event.items()
+        }
+        for event in line.events
+    ]
+    return msgspec.structs.replace(line, events=events)
 
 
 def named(struct: msgspec.Struct) -> dict[str, Any]:

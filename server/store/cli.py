@@ -8,6 +8,7 @@ import msgspec
 import rich_click as click
 
 from cells.cli import options
+from cells.cli.log import quieten
 from cells.config import CellConfig
 from cells.engine.project import StoreUnavailable
 from cells.kernel.codec import UnknownEvent
@@ -29,6 +30,7 @@ def projection() -> None:
 @options.data
 @click.argument("name")
 def rebuild_command(*, data: str | None, name: str) -> int:
+    quieten()
     chosen = _choose(name)
     config = running(options.layout(data).config)
     try:

@@ -133,8 +133,10 @@ async def query() -> AsyncIterator[Connection]:
         raise Rejected("unavailable", "The lists cannot be read now.", retry_after_ms=1000) from error
 
 
-async def keep(url: str, *, connections: int = POOL_CONNECTIONS) -> None:
-    """Start the pool as soon as Postgres answers and close it when cancelled."""
+async def keep(
+    url: str, *, connections: int = POOL_CONNECTIONS, started: asyncio.Event | None = None
+) -> None:
+    """Start the pool as soon as Postgres answers, set `started`, and close the pool when cancelled."""
     try:
         while DB.pool is None:
             try:
@@ -142,6 +144,8 @@ async def keep(url: str, *, connections: int = POOL_CONNECTIONS) -> None:
             except StoreUnavailable as error:
                 _log.warning("waiting for postgres", reason=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
+        if started is not None:
+            started.set()
         await asyncio.Event().wait()
     finally:
         await stop()

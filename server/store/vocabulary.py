@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from cells.engine import leadership
 from cells.kernel.codec import Registry
 from server.accounts import decide as accounts
 from server.accounts import operators
@@ -15,6 +16,7 @@ from server.web import idempotency
 def registries() -> Mapping[str, Registry]:
     """Return the events of each kind."""
     deciders = (
+        leadership.TERMS,
         accounts.DECIDER,
         operators.DECIDER,
         catalogue.DECIDER,

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cells.cli.log import described, exported, shown, verified
+from cells.cli.log import Line, described, exported, guarded, shown, verified
 from cells.kernel import envelope
 from cells.kernel.codec import EventKind, Registry
 from cells.log import marks
@@ -109,3 +109,10 @@ async def test_a_commit_is_one_line_for_people() -> None:
     stored = await (await filled(1)).at(1)
     assert stored is not None
     assert shown(described(KINDS, stored)).endswith("log.001.talk.k  v1  Said")
+
+
+async def test_what_could_be_used_to_get_in_is_not_shown() -> None:
+    line = Line(
+        1, "log.001.usr.k", 1, "", "", [{"event": "X", "password_hash": "a", "token_hash": "b", "at": 1}]
+    )
+    assert guarded(line).events == [{"event": "X", "password_hash": "***", "token_hash": "***", "at": 1}]
