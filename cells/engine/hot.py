@@ -17,8 +17,11 @@ class HotRules(Protocol[S, C_contra]):
     kind: str
     registry: Registry
 
-    def initial(self) -> S:
-        """Return the state before the first commit."""
+    def initial(self, positions: Sequence[int]) -> S:
+        """Return the state before the first commit. `positions[v - 1]` is where its commit v lies, once it is durable.
+
+        The sequence grows under the state. While a command is decided it covers every commit before it.
+        """
 
     def decide(self, state: S, command: C_contra, now: int) -> tuple[list[Any], Any]:
         """Return events and a reply that `answer` completes. Changes nothing."""

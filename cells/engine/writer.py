@@ -150,7 +150,9 @@ class Writer(Generic[S, C]):
         return await asyncio.shield(loading)
 
     async def _load(self, slot: int, key: str) -> Owned[S]:
-        owned = Owned(key, subjects.subject(slot, self._rules.kind, key), self._rules.initial(), Chain(), [])
+        positions: list[int] = []
+        state = self._rules.initial(positions)
+        owned = Owned(key, subjects.subject(slot, self._rules.kind, key), state, Chain(), positions)
         await self._fold(owned)
         if owned.chain.version and not self._rules.idle(owned.state):
             await self._take_over(owned)

@@ -53,7 +53,7 @@ class SaleRules:
     kind = KIND
     registry = EVENTS
 
-    def initial(self) -> Sale:
+    def initial(self, positions: Sequence[int]) -> Sale:  # noqa: ARG002 - a sale's rules know versions only
         """Return a sale that does not exist."""
         return Sale()
 

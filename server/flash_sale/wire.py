@@ -1,32 +1,22 @@
-"""Commands and answers between `api` and `writer`: MessagePack, one message for all commands of a tick."""
+"""Commands and answers between `api` and `writer`, and where a sale is shown."""
 
 import hashlib
-from typing import Any
 
 import msgspec
 
-from server.flash_sale.model import KEY_BYTES, Answer, Command
+from cells.engine.wire import Request, Wire
+from server.flash_sale.model import KEY_BYTES, Answer, Command, Refusal
 
-SALE_OPS_PER_MESSAGE = 512
+_encode = msgspec.msgpack.Encoder().encode
 
-
-class Request(msgspec.Struct, frozen=True, array_like=True):
-    """Commands that are worthless after `deadline` (epoch milliseconds)."""
-
-    deadline: int
-    commands: list[Command]
-
-
-encode_request = msgspec.msgpack.Encoder().encode
-decode_request = msgspec.msgpack.Decoder(Request).decode
-decode_answers = msgspec.msgpack.Decoder(list[Answer]).decode
-
-_encoder = msgspec.msgpack.Encoder()
-
-
-def encode_answers(answers: list[Any]) -> bytes:
-    """Encode answers in the order of their commands."""
-    return _encoder.encode(answers)
+WIRE: Wire[Command, Answer] = Wire(
+    suffix="",
+    encode_request=_encode,
+    decode_request=msgspec.msgpack.Decoder(Request[Command]).decode,
+    encode_answers=_encode,
+    decode_answers=msgspec.msgpack.Decoder(list[Answer]).decode,
+    refuse=lambda code, detail: Refusal(code, detail, 1000),
+)
 
 
 def key_digest(buyer_id: str, key: str) -> bytes:
