@@ -24,6 +24,9 @@ ROLES = {
     "projector": "server.projector:main",
 }
 STATUS_VARIABLE = "TITAN_STATUS_FD"
+GATE_VARIABLE = "TITAN_GATE_FD"
+# Exit code of a role that cannot be loaded: starting it again will not help.
+USELESS_TO_RETRY = 78
 HEARTBEAT_SECONDS = 1.0
 
 State = Literal["starting", "serving", "fenced", "standby", "draining"]
@@ -99,28 +102,41 @@ async def _run(main: Main, config: CellConfig, process: Process) -> None:
 
 def run(role: str, target: str) -> int:
     """Run the role to its end; the exit code of the process."""
-    import uvloop  # noqa: PLC0415 - the parent's death signal is armed before the slow imports
+    import structlog  # noqa: PLC0415 - the parent's death signal is armed before the slow imports
+    import uvloop  # noqa: PLC0415 - see above
 
     from cells import diagnostics  # noqa: PLC0415 - see above
 
-    config = load()
-    diagnostics.configure(role, config.cell, config.log_level)
-    import structlog  # noqa: PLC0415 - see above
-
     log = structlog.get_logger("cells.process")
+    diagnostics.configure(role, "")
     try:
         main: Main = resolve(target)
-        descriptor = os.environ.pop(STATUS_VARIABLE, None)
+    except Trouble as trouble:
+        log.error("role cannot be loaded", reason=trouble.why)
+        return USELESS_TO_RETRY
+    _wait_for_gate()
+    descriptor = os.environ.pop(STATUS_VARIABLE, None)
+    try:
+        config = load()
+        diagnostics.configure(role, config.cell, config.log_level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             process = runner.run(_make(role, descriptor))
             runner.run(_run(main, config, process))
     except Trouble as trouble:
-        log.error("role cannot run", reason=str(trouble))
+        log.error(trouble.what, reason=trouble.why)
         return 1
     except Exception:
         log.exception("role failed")
         return 1
     return 0
+
+
+def _wait_for_gate() -> None:
+    """Wait until the supervisor closes its end: then what this role needs is there. Its code is loaded by now."""
+    descriptor = os.environ.pop(GATE_VARIABLE, None)
+    if descriptor is not None:
+        with os.fdopen(int(descriptor), "rb", buffering=0) as gate:
+            gate.read(1)
 
 
 async def _make(role: str, descriptor: str | None) -> Process:

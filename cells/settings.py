@@ -1,12 +1,13 @@
 """Settings: defaults < titan.toml < TITAN_* environment < command line, each value with where it came from."""
 
 import difflib
+import re
 import tomllib
 import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -15,7 +16,10 @@ from cells.trouble import EXIT_USAGE, Trouble
 
 HOME = Path(__file__).resolve().parents[1]
 PREFIX = "TITAN_"
-INTERNAL = frozenset({"TITAN_CELL_CONFIG", "TITAN_STATUS_FD", "TITAN_PARENT_PID", "TITAN_ANNOUNCE_FD"})
+# Between our own processes, and for crash tests.
+INTERNAL = frozenset(
+    {"TITAN_CELL_CONFIG", "TITAN_STATUS_FD", "TITAN_GATE_FD", "TITAN_PARENT_PID", "TITAN_ANNOUNCE_FD", "TITAN_FAILPOINT"}
+)
 SECRET = frozenset({"nats_url", "redis_url", "database_url"})
 
 Port = Annotated[int, Meta(ge=1, le=65534)]
@@ -182,12 +186,10 @@ def redact(field: str, value: object) -> object:
     """The value as it may be shown: passwords in addresses become `***`."""
     if field not in SECRET or not value:
         return value
-    parts = urlsplit(str(value))
-    if "@" not in parts.netloc:
-        return value
-    user = parts.username or ""
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, f"{user}:***@{host}", parts.path, parts.query, ""))
+    user, separator, rest = str(value).partition("://")[2].rpartition("@")
+    scheme = str(value).partition("://")[0]
+    rest = re.sub(r"(?<=password=)[^&]+", "***", rest)
+    return f"{scheme}://{user.partition(':')[0]}:***@{rest}" if separator else f"{scheme}://{rest}"
 
 
 def describe(field: str) -> str:

@@ -6,42 +6,20 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from typing import Literal
 
 import msgspec
 import psutil
 
 from cells.parentage import PARENT_VARIABLE
-from cells.process import STATUS_VARIABLE
+from cells.process import USELESS_TO_RETRY
 from cells.supervisor.output import Output
+from cells.supervisor.watch import READY, ChildState, Watch
 from cells.trouble import Trouble
 
-HUNG_SECONDS = 15.0
 HEALTHY_SECONDS = 30.0
-RECOVERY_SECONDS = 180.0  # an engine may read a long log before it answers for the first time
-PROBE_SECONDS = 5.0  # between probes of an engine that runs
-PROBE_DEADLINE = 2.0
+RESTART_SECONDS = 5.0  # until a process that was asked to restart is killed
 LOOP_FAILURES = 4  # in a row
 FIRST_DELAY, LONGEST_DELAY = 0.05, 5.0
-
-ChildState = Literal[
-    "starting", "running", "standby", "fenced", "draining", "restarting", "crash-loop", "stopped"
-]
-_REPORTED: dict[str, ChildState] = {
-    "starting": "starting",
-    "serving": "running",
-    "standby": "standby",
-    "fenced": "fenced",
-    "draining": "draining",
-}
-READY = frozenset({"running", "standby", "fenced"})
-
-
-class Report(msgspec.Struct):
-    """A line of the status pipe."""
-
-    state: str
-    detail: str = ""
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -57,12 +35,29 @@ def delay_after(failures: int) -> float:
     return min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** max(0, failures - 1))
 
 
+async def spawn(launch: Launch, watch: Watch) -> asyncio.subprocess.Process:
+    variables, descriptors = watch.open()
+    try:
+        return await asyncio.create_subprocess_exec(
+            *launch.command,
+            env={**launch.environment, **variables, PARENT_VARIABLE: str(os.getpid())},
+            cwd=launch.folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            pass_fds=descriptors,
+            # Its own session: Ctrl-C in the terminal reaches the supervisor alone, which then drains in order.
+            start_new_session=True,
+        )
+    finally:
+        watch.inherited()
+
+
 class Child:
     """Keeps one process running until `stop`.
 
-    `start` is asked before every start. A process with a `probe` is an engine: ready when the probe passes, hung
-    when it stays silent. One without is a role, which reports on its status pipe. `verify` runs after an engine
-    became ready and before anyone is told so.
+    `start` is asked before every start. `give_up` is asked when the process failed several times in a row; it may
+    throw away what is in the way and says whether that gives new hope.
     """
 
     def __init__(
@@ -71,11 +66,10 @@ class Child:
         *,
         label: str,
         start: Callable[[], Awaitable[Launch]],
+        watch: Watch,
         output: Output,
         changed: Callable[[], None],
-        probe: Callable[[], Awaitable[None]] | None = None,
-        verify: Callable[[], Awaitable[None]] | None = None,
-        given_up: Callable[[], Awaitable[bool]] | None = None,
+        give_up: Callable[[], Awaitable[bool]] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.name = name
@@ -86,16 +80,15 @@ class Child:
         self.restarts = 0
         self.failures = 0
         self.trouble: Trouble | None = None
-        self.ready_after = 0.0
-        self._output = output
         self._start = start
-        self._probe = probe
-        self._verify = verify
-        self._given_up = given_up
+        self._watch = watch
+        self._output = output
         self._changed = changed
+        self._give_up = give_up
         self._stop_signal = stop_signal
         self._stopping = asyncio.Event()
         self._asked = False
+        self._useless = False
         self._heard = 0.0
         self._task: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -109,8 +102,14 @@ class Child:
 
     def restart(self) -> None:
         """Ask the process to end; it is started again at once and this is no failure."""
-        self._asked = True
-        self._send(self._stop_signal)
+        if self.pid and not self._stopping.is_set():
+            self._asked = True
+            self._send(self._stop_signal)
+            asyncio.get_running_loop().call_later(RESTART_SECONDS, self._insist, self.pid)
+
+    def _insist(self, pid: int) -> None:
+        if self.pid == pid:
+            self._kill_tree()
 
     async def stop(self, deadline: float) -> None:
         """End the process. Whoever is left at `deadline` (loop time) is killed, with all its descendants."""
@@ -150,25 +149,30 @@ class Child:
                 process.send_signal(number)
 
     def _become(self, state: ChildState, detail: str = "") -> None:
-        if (state, detail) == (self.state, self.detail):
-            return
-        self.state = state
-        self.detail = detail
-        self._changed()
+        if (state, detail) != (self.state, self.detail):
+            self.state = state
+            self.detail = detail
+            self._changed()
+
+    def _tell(self, state: ChildState, detail: str) -> None:
+        """The process gave a sign of life."""
+        self._heard = time.monotonic()
+        if state in READY:
+            self.trouble = None
+        self._become(state, detail)
 
     async def _keep(self) -> None:
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
-                await self._once(began)
+                await self._once()
             except Trouble as trouble:
                 self.trouble = trouble
             except OSError as error:
                 self.trouble = Trouble(f"{self.name} cannot be started.", str(error), "titan doctor")
             self.pid = 0
-            if self._stopping.is_set():
-                break
-            await self._pause(time.monotonic() - began)
+            if not self._stopping.is_set():
+                await self._pause(time.monotonic() - began)
         self._become("stopped")
 
     async def _pause(self, lived: float) -> None:
@@ -179,123 +183,48 @@ class Child:
             self._become("restarting", "asked to")
             return
         self.failures = 1 if lived >= HEALTHY_SECONDS else self.failures + 1
-        looping = self.failures >= LOOP_FAILURES
+        if self.failures >= LOOP_FAILURES and self._give_up is not None and await self._give_up():
+            self.failures = 1
+        looping = self._useless or self.failures >= LOOP_FAILURES
         self._become("crash-loop" if looping else "restarting", self.trouble.what if self.trouble else "")
-        if looping and self._given_up is not None and await self._given_up():
-            self.failures = 0
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), delay_after(self.failures))
 
-    async def _once(self, began: float) -> None:
+    async def _once(self) -> None:
+        """Start the process and stay with it to its end."""
         launch = await self._start()
         self._become("starting", self.detail)
-        reader, writer = os.pipe() if self._probe is None else (-1, -1)
-        try:
-            process = await self._spawn(launch, writer)
-        except BaseException:
-            if reader != -1:
-                os.close(reader)
-            raise
-        finally:
-            if writer != -1:
-                os.close(writer)
+        process = await spawn(launch, self._watch)
         self._process, self.pid, self._heard = process, process.pid, time.monotonic()
         if self._stopping.is_set():
             self._send(self._stop_signal)
-        assert process.stdout is not None  # noqa: S101 - it was asked for as a pipe
-        pump = asyncio.create_task(self._output.pump(process.stdout))
-        watch = asyncio.create_task(
-            self._listen(reader, began) if self._probe is None else self._attend(began)
-        )
-        hang = asyncio.create_task(self._watch_for_hang())
+        pump = asyncio.create_task(self._output.pump(process.stdout or asyncio.StreamReader()))
+        watches = (asyncio.create_task(self._follow()), asyncio.create_task(self._notice_hang()))
         try:
             code = await process.wait()
         finally:
-            for task in (watch, hang):
+            for task in watches:
                 task.cancel()
-            results = await asyncio.gather(watch, hang, return_exceptions=True)
+            ends = await asyncio.gather(*watches, return_exceptions=True)
             # Descendants may hold the pipe open for longer than the process lived.
             await asyncio.wait({pump}, timeout=0.2)
             pump.cancel()
-        raised = next((r for r in results if isinstance(r, Trouble)), None)
+        raised = next((end for end in ends if isinstance(end, Trouble)), None)
         self.trouble = raised or self._ended(code)
 
     def _ended(self, code: int) -> Trouble:
+        self._useless = code == USELESS_TO_RETRY
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return Trouble(f"{self.name} {how}.", self._output.explain(), f"titan logs {self.label}")
 
-    async def _spawn(self, launch: Launch, status: int) -> asyncio.subprocess.Process:
-        environment = {**launch.environment, PARENT_VARIABLE: str(os.getpid())}
-        if status != -1:
-            environment[STATUS_VARIABLE] = str(status)
-        return await asyncio.create_subprocess_exec(
-            *launch.command,
-            env=environment,
-            cwd=launch.folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            pass_fds=() if status == -1 else (status,),
-            # Its own session: Ctrl-C in the terminal reaches the supervisor alone, which then drains in order.
-            start_new_session=True,
-        )
-
-    def _passed(self, began: float) -> None:
-        self.ready_after = time.monotonic() - began
-        self.trouble = None
-
-    async def _listen(self, descriptor: int, began: float) -> None:
-        """Follow a role's reports until its pipe closes."""
-        loop = asyncio.get_running_loop()
-        stream = asyncio.StreamReader(limit=8192)
-        transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb", buffering=0)
-        )
+    async def _follow(self) -> None:
         try:
-            while line := await stream.readline():
-                self._heard = time.monotonic()
-                try:
-                    report = msgspec.json.decode(line, type=Report)
-                except msgspec.DecodeError:
-                    continue
-                state = _REPORTED.get(report.state)
-                if state is None:
-                    continue
-                if state in READY and not self.ready:
-                    self._passed(began)
-                self._become(state, report.detail)
-        finally:
-            transport.close()
+            await self._watch.follow(self._tell)
+        except Trouble:
+            self._kill_tree()
+            raise
 
-    async def _attend(self, began: float) -> None:
-        """Probe an engine until it is ready, verify it, and go on probing."""
-        assert self._probe is not None  # noqa: S101 - the caller chose this way because of it
-        while not await self._answers():  # noqa: ASYNC110 - an engine cannot tell that it is ready
-            await asyncio.sleep(0.02)
-        self._heard = time.monotonic()
-        if self._verify is not None:
-            try:
-                await self._verify()
-            except Trouble:
-                self._kill_tree()
-                raise
-        self._passed(began)
-        self._become("running")
-        while True:
-            await asyncio.sleep(PROBE_SECONDS)
-            if await self._answers():
-                self._heard = time.monotonic()
-
-    async def _answers(self) -> bool:
-        assert self._probe is not None  # noqa: S101 - see _attend
-        try:
-            async with asyncio.timeout(PROBE_DEADLINE):
-                await self._probe()
-        except (OSError, TimeoutError, EOFError):
-            return False
-        return True
-
-    async def _watch_for_hang(self) -> None:
+    async def _notice_hang(self) -> None:
         """Kill the process when it has been silent for too long."""
         before = time.monotonic()
         while True:
@@ -305,7 +234,7 @@ class Child:
             if now - before > 3.0:
                 self._heard = now
             before = now
-            limit = HUNG_SECONDS if self.ready or self._probe is None else RECOVERY_SECONDS
+            limit = self._watch.patience(ready=self.ready)
             if now - self._heard > limit:
                 self._kill_tree()
                 raise Trouble(

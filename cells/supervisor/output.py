@@ -71,12 +71,20 @@ def warning_in(line: str, *, ours: bool) -> tuple[str, str] | None:
 class Output:
     """The output of one process over all its restarts."""
 
-    def __init__(self, path: Path, *, ours: bool, show: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        ours: bool,
+        show: Callable[[str, str], None],
+        alarm: tuple[re.Pattern[str], Callable[[str], None]] | None = None,
+    ) -> None:
         self.path = path
         self.last: deque[str] = deque(maxlen=12)
         self._log = LogFile(path)
         self._ours = ours
         self._show = show
+        self._alarm = alarm
 
     async def pump(self, stream: asyncio.StreamReader) -> None:
         """File everything that comes until the stream ends."""
@@ -94,16 +102,19 @@ class Output:
         line = raw[:LONGEST_LINE].decode(errors="replace")
         if line.strip():
             self.last.append(line)
+        if self._alarm is not None and self._alarm[0].search(line):
+            self._alarm[1](line)
         if found := warning_in(line, ours=self._ours):
             self._show(*found)
 
     def explain(self) -> str:
         """The end of the output, for the message about a process that failed."""
-        shown = []
+        shown: dict[str, None] = {}  # a process that was started several times says the same each time
         for line in self.last:
             found = warning_in(line, ours=self._ours)
-            shown.append(found[1] if found and line.startswith("{") else line)
-        return "\n".join(printable(line)[:300] for line in shown[-6:])
+            text = found[1] if found and line.startswith("{") else line
+            shown[printable(text)[:300]] = None
+        return "\n        ".join(list(shown)[-6:])
 
     def close(self) -> None:
         self._log.close()

@@ -66,6 +66,7 @@ class Supervisor:
         self._layout = Layout(Path(settings.data))
         self._stop = asyncio.Event()
         self._cell: Cell | None = None
+        self._announce = options.announce
 
     async def run(self) -> int:
         """Serve until told to stop; the exit code."""
@@ -78,11 +79,12 @@ class Supervisor:
         try:
             return await self._serve(sockets, began)
         except Trouble as trouble:
-            self._fail(str(trouble))
+            self._fail(trouble)
             return trouble.code
         finally:
             sockets.remove()
             lock.release()
+            self._tell("failed")
 
     async def _serve(self, sockets: Sockets, began: float) -> int:
         settings = self._settings
@@ -103,13 +105,14 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._signalled)
-        code = EXIT_FAILED
         try:
-            code = await self._start_and_wait(cell, began)
+            return await self._start_and_wait(cell, began)
+        except Trouble as trouble:
+            self._fail(trouble)
+            return trouble.code
         finally:
             await self._drain(cell)
             control.close()
-        return code
 
     async def _start_and_wait(self, cell: Cell, began: float) -> int:
         starting = asyncio.create_task(cell.start())
@@ -117,7 +120,6 @@ class Supervisor:
         try:
             await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not starting.done():
-                self._fail("stopped before it was ready")
                 return EXIT_FAILED
             starting.result()
             await self._greet(cell, began)
@@ -185,20 +187,23 @@ class Supervisor:
             return
         following = "Next:  titan status  |  titan demo flash-sale  |  titan logs -f"
         console.line(f"  {paint(f'Ready in {took:.1f} s.', GREEN)}   {following}")
-        if self._options.announce is None:
+        if self._announce is None:
             console.line(f"  {paint('Ctrl-C stops everything.', DIM)}")
         self._tell("ready")
 
-    def _fail(self, text: str) -> None:
-        for number, line in enumerate(text.splitlines()):
-            self._console.line(f"  {self._console.paint('✘', RED) if number == 0 else ' '} {line}")
-        self._tell("failed")
+    def _fail(self, trouble: Trouble) -> None:
+        first, *others = str(trouble).splitlines()
+        self._console.line(f"  {self._console.paint('✘', RED)} {first}")
+        for line in others:
+            self._console.line(f"  {line}")
 
     def _tell(self, outcome: str) -> None:
-        if self._options.announce is not None:
+        """Tell whoever waits for this start, once."""
+        descriptor, self._announce = self._announce, None
+        if descriptor is not None:
             with contextlib.suppress(OSError):
-                os.write(self._options.announce, f"{outcome}\n".encode())
-                os.close(self._options.announce)
+                os.write(descriptor, f"{outcome}\n".encode())
+                os.close(descriptor)
 
     async def _drain(self, cell: Cell) -> None:
         began = time.monotonic()

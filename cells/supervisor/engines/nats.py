@@ -1,6 +1,7 @@
 """The bundled nats-server: the cell's log. Loopback only, two users, an fsync before every acknowledgement."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -17,6 +18,8 @@ from cells.supervisor.layout import Layout, write_private
 from cells.trouble import Trouble
 
 HOST = "127.0.0.1"
+# After a failed write the stream stays stuck until the server starts again.
+STUCK = re.compile(r"critical write error|no space left on device|input/output error", re.IGNORECASE)
 MAX_MEMORY_STORE = 64 * 1024 * 1024
 SPARE_STORE = 1024 * 1024 * 1024  # above the log's own limit, which is the one that is to be met
 
