@@ -12,12 +12,12 @@ from cells.kernel.clock import rfc3339
 from cells.kernel.errors import Rejected
 from cells.kernel.ids import is_id
 from server.checkout.adapters import Checkout
-from server.checkout.saga import Fate, fate, why_lost
-from server.flash_sale.model import HoldFound
+from server.checkout.saga import why_lost
+from server.flash_sale.model import HoldFound, HoldStatus
 from server.flash_sale.wire import key_digest
 from server.orders.model import Order
 from server.payments.decide import failure, recall
-from server.payments.model import Attempt, AttemptStatus, Payment
+from server.payments.model import Attempt, AttemptStatus, NoPayment, Payment
 from server.payments.rules import known_method
 
 CONFIRM_SECONDS = 10.0
@@ -67,33 +67,41 @@ async def pay(
     its order is the answer. Raises `Rejected`: `not_found`, `hold_expired`, `hold_released`, `payment_declined`,
     `key_reused`; `Repeated` where the key had led to a refusal before.
     """
-    known = await checkout.payment(hold_id)
-    if not isinstance(known, Payment):
-        return await _pay(checkout, await checkout.find("", hold_id, buyer_id), method, key, on_begin)
-    recall(known, buyer_id, key, method)
-    may_pay = failure(_answering(known, key)) is None
+    known = await _recalled(checkout, hold_id, buyer_id, method, key)
+    may_pay = known is not None and failure(_answering(known, key)) is None
     if may_pay:
         on_begin()
     try:
-        hold = await checkout.find(known.sale_id, hold_id, buyer_id)
-        return await _pay(checkout, hold, method, key, on_begin, known)
+        hold = await checkout.find(known.sale_id if known else "", hold_id, buyer_id)
+        if hold.status is not HoldStatus.HELD:
+            # What decided about the hold may be a payment that began after it was looked for.
+            known = await _recalled(checkout, hold_id, buyer_id, method, key)
+            _demand_payable(known, hold)
+        on_begin()
+        return await _pay(checkout, hold, method, key)
     except Rejected as rejected:
         if may_pay and rejected.code in _NOT_NOW:
             raise Rejected("outcome_unknown", rejected.detail, retry_after_ms=1000) from rejected
         raise
 
 
-async def _pay(
-    checkout: Checkout,
-    hold: HoldFound | None,
-    method: str,
-    key: bytes,
-    on_begin: Callable[[], None],
-    payment: Payment | None = None,
-) -> Paid:
-    if payment is None or not payment.is_open:
-        _demand_alive(payment, hold)
-    on_begin()
+async def _recalled(
+    checkout: Checkout, hold_id: str, buyer_id: str, method: str, key: bytes
+) -> Payment | None:
+    known = await checkout.payment(hold_id)
+    if isinstance(known, NoPayment):
+        return None
+    recall(known, buyer_id, key, method)
+    return known
+
+
+def _demand_payable(payment: Payment | None, hold: HoldFound) -> None:
+    """Raise why a hold that is held no more cannot be paid for, unless a payment is open or has paid for it."""
+    if payment is None or failure(payment.latest) is not None:
+        raise Rejected(why_lost(hold))
+
+
+async def _pay(checkout: Checkout, hold: HoldFound | None, method: str, key: bytes) -> Paid:
     replayed = True
     while hold is not None:
         payment, began = await checkout.start(hold, method, key)
@@ -106,11 +114,6 @@ async def _pay(
         if refusal is not None and not (attempt.status is AttemptStatus.DECLINED and _joined(payment, key)):
             raise refusal
     raise Rejected("hold_expired")
-
-
-def _demand_alive(payment: Payment | None, hold: HoldFound | None) -> None:
-    if fate(payment.id if payment else "", hold) is Fate.LOST:
-        raise Rejected(why_lost(hold))
 
 
 def _joined(payment: Payment, key: bytes) -> bool:

@@ -62,6 +62,20 @@ async def test_concurrent_confirms_get_the_same_order(till):
     assert statuses(till, hold_id) == [BookingStatus.CAPTURED]
 
 
+async def test_a_confirm_that_finds_the_hold_confirmed_meanwhile_gets_its_order(till):
+    hold_id = await till.hold()
+    ask = till.sales.ask
+
+    async def late(command, *deadline):
+        till.sales.ask = ask
+        till.first = await till.pay(hold_id)
+        return await ask(command, *deadline)
+
+    till.sales.ask = late
+    paid = await till.pay(hold_id, key=b"k2")
+    assert order_of(paid) == order_of(till.first)
+
+
 async def test_a_declined_payment_stays_declined_for_its_key_and_may_be_tried_with_another(till):
     hold_id = await till.hold()
     assert await code_of(till.pay(hold_id, "pm_declined", b"k1")) == "payment_declined"
