@@ -56,7 +56,7 @@ async def opened(
         log = await JetStreamLog.open(config.nats_url, Path(config.data) / "marks", process)
         stack.push_async_callback(log.close)
         cache = valkey.connect(config.redis_url)
-        stack.push_async_callback(cache.aclose)
+        stack.push_async_callback(cache.aclose, close_connection_pool=True)
         keyring = tokens.load_or_create_keys(Path(config.data) / "keys")
         metrics = Metrics()
         yield Parts(
@@ -69,7 +69,7 @@ async def opened(
             authenticator=Authenticator(
                 keyring.verifier(), revocations, clock, OperatorKeys(log, clock).check
             ),
-            limits=limits.Limits(cache, clock, metrics, enabled=config.rate_limits),
+            limits=limits.Limits(cache, clock, metrics, cell=config.cell, enabled=config.rate_limits),
             idempotency=Idempotency(log, clock),
             metrics=metrics,
         )

@@ -5,6 +5,7 @@ within its size and its time. Hot routes leave here, before the framework sees t
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +22,8 @@ MAX_BODY = 16 << 10
 MAX_HEADERS = 16 << 10
 MAX_TARGET = 4 << 10
 BODY_SECONDS = 5.0
+MAX_DISCARDED = 2 << 20
+DISCARD_SECONDS = 1.0
 PREFLIGHT_SECONDS = 600
 
 SECURITY = (
@@ -76,13 +79,23 @@ def _read_head(headers: Sequence[tuple[bytes, bytes]]) -> _Head:
     return head
 
 
-def _refuse(scope: dict[str, Any], head: _Head) -> Rejected | None:
+def _fault(scope: dict[str, Any], head: _Head) -> str:
     if head.size > MAX_HEADERS:
-        return Rejected("bad_request", f"The headers are larger than {MAX_HEADERS} bytes.")
+        return f"The headers are larger than {MAX_HEADERS} bytes."
     if head.hosts != 1:
-        return Rejected("bad_request", "A request needs exactly one Host header.")
+        return "A request needs exactly one Host header."
     if len(scope["path"]) + len(scope["query_string"]) > MAX_TARGET:
-        return Rejected("bad_request", f"The address is longer than {MAX_TARGET} bytes.")
+        return f"The address is longer than {MAX_TARGET} bytes."
+    # No text of ours has one, and Postgres refuses it as a fault of the program.
+    if b"%00" in scope["query_string"] or "\0" in scope["path"]:
+        return "The address holds a NUL character."
+    return ""
+
+
+def _refuse(scope: dict[str, Any], head: _Head) -> Rejected | None:
+    fault = _fault(scope, head)
+    if fault:
+        return Rejected("bad_request", fault)
     if head.encoded:
         return Rejected("unsupported_media_type", "An encoded (compressed) body is not accepted.")
     if head.length is not None and head.length > MAX_BODY:
@@ -105,6 +118,22 @@ async def _read_body(receive: Any) -> bytes:
                     return bytes(chunks)
     except TimeoutError:
         raise Rejected("timeout", f"The body did not arrive within {BODY_SECONDS:g} seconds.") from None
+
+
+async def _discard(head: _Head, receive: Any) -> None:
+    """Read on for a moment before a refusal: closing over unread bytes would reset the connection, and with it
+    the answer that is on its way.
+    """
+    if not head.chunked and not 0 < (head.length or 0) <= MAX_DISCARDED:
+        return
+    left = MAX_DISCARDED
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return
+                left -= len(message.get("body") or b"")
 
 
 class Edge:
@@ -164,6 +193,7 @@ class Edge:
         answer = _Answer(self, head, send)
         refusal = _refuse(scope, head)
         if refusal is not None:
+            await _discard(head, receive)
             await send_problem(answer.send, refusal, method, close=True)
             return
         if head.preflight and method == "OPTIONS":
@@ -172,6 +202,8 @@ class Edge:
         try:
             body = await _read_body(receive) if head.length or head.chunked else b""
         except Rejected as refused:
+            if refused.code == "too_large":
+                await _discard(head, receive)
             await send_problem(answer.send, refused, method, close=True)
             return
         await self._dispatch(scope, body, receive, answer)

@@ -119,10 +119,14 @@ class _Ask(msgspec.Struct, frozen=True):
 class Limits:
     """Admits or refuses. The asks of one turn of the event loop go to Valkey together."""
 
-    def __init__(self, valkey: ScriptRunner, clock: Clock, metrics: Metrics, *, enabled: bool) -> None:
+    def __init__(
+        self, valkey: ScriptRunner, clock: Clock, metrics: Metrics, *, cell: str, enabled: bool
+    ) -> None:
         self._valkey = valkey
         self._clock = clock
         self._enabled = enabled
+        # The application may touch its own cell's keys only.
+        self._prefix = f"{cell}:rl"
         self._local = LocalBuckets()
         self._waiting: list[_Ask] = []
         self._sending: set[asyncio.Task[Any]] = set()
@@ -144,7 +148,7 @@ class Limits:
         if not self._enabled:
             return
         loop = asyncio.get_running_loop()
-        key = f"rl:{rule.name}:{who}"
+        key = f"{self._prefix}:{rule.name}:{who}"
         if loop.time() < self._broken_until:
             wait = self._local.ask(rule, key, self._clock.now() * 1000)
         else:

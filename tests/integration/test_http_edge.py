@@ -131,6 +131,8 @@ async def test_slow_senders_do_not_slow_others_down(cell, api):
         (head("GET", "/health/live", f"x: {'y' * 17_000}", "connection: close"), 400),
         (head("GET", f"/health/live?{'q' * 5_000}", "connection: close"), 400),
         (head("GET", f"/{'p' * 5_000}", "connection: close"), 400),
+        (head("GET", "/api/v1/sales?merchant=a%00b", "connection: close"), 400),
+        (head("GET", "/api/v1/products/a%00b", "connection: close"), 400),
         (post("content-encoding: gzip", "content-length: 2", "connection: close") + b"\x1f\x8b", 415),
         (
             head(
@@ -161,7 +163,7 @@ async def test_what_the_edge_refuses(cell, request_, status):
         b"[]",
         b"[" * 16_000,
         b'{"email":' + b"[" * 16_000,
-        b'{"a":' * 3_000 + b"1" + b"}" * 3_000,
+        b'{"a":' * 2_000 + b"1" + b"}" * 2_000,
         b'{"email":' + b"9" * 16_000 + b"}",
         b'{"email":1e999999}',
         b'{"email":NaN}',

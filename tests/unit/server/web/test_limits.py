@@ -55,7 +55,7 @@ def clock():
 
 @pytest.fixture
 def limits(valkey, clock):
-    return Limits(valkey, clock, Metrics(), enabled=True)
+    return Limits(valkey, clock, Metrics(), cell="c1", enabled=True)
 
 
 async def admitted(limits: Limits, count: int, who: str = "a") -> int:
@@ -120,7 +120,7 @@ async def test_a_forgotten_script_is_loaded_again(limits, valkey):
 
 
 async def test_limits_that_are_off_admit_all(valkey, clock):
-    assert await admitted(Limits(valkey, clock, Metrics(), enabled=False), 50) == 50
+    assert await admitted(Limits(valkey, clock, Metrics(), cell="c1", enabled=False), 50) == 50
     assert valkey.calls == []
 
 
