@@ -62,6 +62,7 @@ async def main(config: CellConfig, process: Process) -> None:
             engine.keep(config.database_url, connections=CONNECTIONS, started=started),
             _project(projector, started),
             health.watch(),
+            _recover(log, config.cell, process.stopping),
         )
     finally:
         await log.close()

@@ -30,6 +30,15 @@ def write(path: Path, mark: Mark) -> None:
     temporary.replace(path)
 
 
+def advance(path: Path, mark: Mark) -> None:
+    """Write a mark unless the file has a later one of the same log: several workers of a role share a file."""
+    with contextlib.suppress(msgspec.MsgspecError, OSError):
+        there = _decoder.decode(path.read_bytes())
+        if there.epoch == mark.epoch and there.position >= mark.position:
+            return
+    write(path, mark)
+
+
 def highest(folder: Path) -> Mark | None:
     """Return the mark that reached furthest. A torn or foreign file counts as no mark."""
     found: list[Mark] = []
@@ -65,8 +74,8 @@ class MarkKeeper:
                 await self._changed.wait()
                 self._changed.clear()
                 if self._newest is not None:
-                    await asyncio.to_thread(write, self._path, self._newest)
+                    await asyncio.to_thread(advance, self._path, self._newest)
                 await asyncio.sleep(INTERVAL)
         finally:
             if self._newest is not None:
-                write(self._path, self._newest)
+                advance(self._path, self._newest)

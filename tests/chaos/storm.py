@@ -100,7 +100,7 @@ async def run_storm(cell: Cell, merchant: Actor, fault: Fault | None = None) -> 
     async with Client(target_of(cell.api), CONNECTIONS) as client:
         shop = Shop(client)
         sale_id = await _open(shop, merchant)
-        recorder = Recorder(client, timeout=8.0)
+        recorder = Recorder(client, client, timeout=8.0)
         crowd = Crowd(recorder, sale_id)
 
         async def harm() -> None:
@@ -122,7 +122,7 @@ async def run_storm(cell: Cell, merchant: Actor, fault: Fault | None = None) -> 
         ledger = await read_ledger(client, merchant, sale_id, recorder.history, tokens)
         verdict = judge(recorder.history, terms, ledger)
         seen = list(recorder.history)
-        replays = await _repeat(Recorder(client, timeout=8.0), sale_id, seen, tokens)
+        replays = await _repeat(Recorder(client, client, timeout=8.0), sale_id, seen, tokens)
     return Storm(sale_id, seen, verdict, await _logged(cell, sale_id), replays)
 
 

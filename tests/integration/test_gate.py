@@ -124,7 +124,7 @@ async def test_an_emptied_gate_is_rebuilt_without_a_hand(market: Market) -> None
 
 async def test_a_gate_written_by_another_hand_is_rebuilt(market: Market) -> None:
     await market.until_shown("available", "3")
-    await market.valkey.hset(market.keys[0], mapping={"available": 0, "version": 999})  # type: ignore[misc]  # as above
+    await market.valkey.hset(market.keys[0], mapping={"available": 0, "version": 999})
     await market.until_shown("available", "3")
     assert (await market.hold(0, 1, "a")).status == 201
 

@@ -34,10 +34,13 @@ for a = 5, #ARGV, 4 do
   local s = state[i]
   if verdict == 0 and s then
     local quantity = tonumber(ARGV[a + 2])
-    local short = not s.open and 1 or (quantity > s.available and 3 or 0)
-    if short == 0 then
-      local taken = redis.call('HGET', KEYS[3 * i - 1], ARGV[a + 1])
-      if taken and tonumber(taken) + quantity > s.limit then short = 2 end
+    local short = 0
+    if not s.open then
+      short = 1
+    elif tonumber(redis.call('HGET', KEYS[3 * i - 1], ARGV[a + 1]) or 0) + quantity > s.limit then
+      short = 2
+    elseif quantity > s.available then
+      short = 3
     end
     -- A repeat of a granted hold must reach the writer, which has its answer.
     if short > 0 and redis.call('SISMEMBER', KEYS[3 * i], ARGV[a + 3]) == 0 then verdict = short end
