@@ -18,7 +18,7 @@ from fixtures.demo.verdict import Verdict, judge
 from fixtures.load.actors import Actor, NewProduct, NewSale, Price, Shop
 from fixtures.load.http import Client, target_of
 from fixtures.seed import sign_buyers
-from server.flash_sale.model import EVENTS, UnitsHeld
+from server.flash_sale.model import EVENTS, Event, UnitsHeld, WriterChanged
 from tests.integration.conftest import Cell
 
 BUYERS, STOCK, LIMIT = 3_000, 1_000, 2
@@ -39,6 +39,7 @@ class Storm(msgspec.Struct):
     history: list[Attempt]
     verdict: Verdict
     logged: dict[str, UnitsHeld]
+    terms: list[int]
     replays: list[Attempt]
 
     @property
@@ -118,12 +119,15 @@ async def run_storm(cell: Cell, merchant: Actor, fault: Fault | None = None) -> 
         await asyncio.gather(*(one(n, buyer) for n, buyer in enumerate(buyers)))
         await harming
         tokens = {buyer.id: buyer.token for buyer in buyers}
-        terms = Terms(STOCK, LIMIT, 3600)
+        promised = Terms(STOCK, LIMIT, 3600)
         ledger = await read_ledger(client, merchant, sale_id, recorder.history, tokens)
-        verdict = judge(recorder.history, terms, ledger)
+        verdict = judge(recorder.history, promised, ledger)
         seen = list(recorder.history)
         replays = await _repeat(Recorder(client, client, timeout=8.0), sale_id, seen, tokens)
-    return Storm(sale_id, seen, verdict, await _logged(cell, sale_id), replays)
+    events = await _events(cell, sale_id)
+    logged = {e.hold_id: e for e in events if isinstance(e, UnitsHeld)}
+    terms = [e.term for e in events if isinstance(e, WriterChanged)]
+    return Storm(sale_id, seen, verdict, logged, terms, replays)
 
 
 async def _repeat(
@@ -144,15 +148,14 @@ async def _repeat(
     return list(await asyncio.gather(*(again(a) for a in acked)))
 
 
-async def _logged(cell: Cell, sale_id: str) -> dict[str, UnitsHeld]:
-    """Read all grants of a sale from the log itself."""
+async def _events(cell: Cell, sale_id: str) -> list[Event]:
+    """Read a sale from the log itself."""
     log = await JetStreamLog.open(cell.config.nats_url, Path(cell.config.data) / "marks", "chaos")
-    grants: dict[str, UnitsHeld] = {}
+    events: list[Event] = []
     try:
         async for batch in log.read(subjects.subject(slot_in(sale_id), "sale", sale_id)):
             for stored in batch:
-                events = envelope.decode(EVENTS, stored.body).events
-                grants |= {e.hold_id: e for e in events if isinstance(e, UnitsHeld)}
+                events += envelope.decode(EVENTS, stored.body).events
     finally:
         await log.close()
-    return grants
+    return events

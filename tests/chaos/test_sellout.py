@@ -115,6 +115,7 @@ async def test_a_process_is_killed_in_mid_sale(cell: Cell, merchant: Actor, name
 
     storm = await run_storm(cell, merchant, kill)
     await recovered(cell, name, before)
+    assert storm.terms or name != "writer", "a new writer took the sale over in the middle of it"
     sold_exactly(storm)
 
 
@@ -130,40 +131,9 @@ async def test_a_paused_writer_is_overtaken_and_comes_back_harmless(cell: Cell, 
         os.kill(first, signal.SIGCONT)
 
     try:
-        sold_exactly(await run_storm(cell, merchant, overtake))
-    finally:
-        os.kill(first, signal.SIGCONT)
-        for process in second:
-            process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(process.wait(), 10)
-    sold_exactly(await run_storm(cell, merchant))
-
-
-@pytest.mark.parametrize("name", ("writer", "api", "valkey", "nats"))
-async def test_a_process_is_killed_in_mid_sale(cell: Cell, merchant: Actor, name: str) -> None:
-    before = pid_of(cell, name)
-
-    async def kill() -> None:
-        os.kill(before, signal.SIGKILL)
-
-    storm = await run_storm(cell, merchant, kill)
-    await recovered(cell, name, before)
-    sold_exactly(storm)
-
-
-async def test_a_paused_writer_is_overtaken_and_comes_back_harmless(cell: Cell, merchant: Actor) -> None:
-    """SIGSTOP of the writer, a second one takes over, SIGCONT: the first must not decide anything more."""
-    first = pid_of(cell, "writer")
-    second: list[asyncio.subprocess.Process] = []
-
-    async def overtake() -> None:
-        os.kill(first, signal.SIGSTOP)
-        second.append(await another_writer(cell))
-        await asyncio.sleep(4)  # the fault itself lasts this long; nothing is synchronised by it
-        os.kill(first, signal.SIGCONT)
-
-    try:
-        sold_exactly(await run_storm(cell, merchant, overtake))
+        storm = await run_storm(cell, merchant, overtake)
+        assert storm.terms, "the second writer took the sale over in the middle of it"
+        sold_exactly(storm)
     finally:
         os.kill(first, signal.SIGCONT)
         for process in second:

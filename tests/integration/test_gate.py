@@ -46,7 +46,7 @@ class Market:
         return hold.body.partition(b'"hold_id":"')[2].partition(b'"')[0].decode()
 
     async def shown(self, field: str) -> str | None:
-        value = await self.valkey.hget(self.keys[0], field)  # type: ignore[misc]  # typed for both clients
+        value = await self.valkey.hget(self.keys[0], field)
         return value.decode() if isinstance(value, bytes) else value
 
     async def until_shown(self, field: str, value: str) -> None:
@@ -119,7 +119,7 @@ async def test_an_emptied_gate_is_rebuilt_without_a_hand(market: Market) -> None
     await market.until_shown("available", "1")
     await market.valkey.delete(*market.keys)
     await market.until_shown("available", "1")
-    assert await market.valkey.hget(market.keys[1], market.buyers[0].id) == b"2"  # type: ignore[misc]  # as above
+    assert await market.valkey.hget(market.keys[1], market.buyers[0].id) == b"2"
 
 
 async def test_a_gate_written_by_another_hand_is_rebuilt(market: Market) -> None:

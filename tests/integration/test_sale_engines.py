@@ -163,7 +163,10 @@ class EngineSale(SaleMachine):
 
     @rule()
     def the_gate_is_emptied(self) -> None:
-        self._await(self.valkey.flushall())
+        self._await(self._flush())
+
+    async def _flush(self) -> None:
+        await self.valkey.flushall()
 
     @precondition(lambda self: self.nats_kills < NATS_KILLS)
     @rule()
