@@ -16,11 +16,13 @@ from cells.settings import HOME, Resolved
 from cells.supervisor.console import Console
 from cells.supervisor.layout import Layout
 from cells.supervisor.lock import holder
+from cells.supervisor.output import LogStream
 from cells.supervisor.plan import Plan
 from cells.supervisor.run import Options, Supervisor
 from cells.trouble import EXIT_DONE, EXIT_FAILED, Trouble
 
 ANNOUNCE = "TITAN_ANNOUNCE_FD"
+LOG = "supervisor.log"
 
 
 @click.command(help="Start the engines and the cell. Ctrl-C, or `titan down`, stops everything.")
@@ -37,8 +39,8 @@ ANNOUNCE = "TITAN_ANNOUNCE_FD"
 def up(*, demo: bool, fresh: bool, detach: bool, **flags: object) -> int:
     resolved = options.resolve(**flags)
     layout = Layout(Path(resolved.settings.data))
-    console = Console()
     announce = os.environ.pop(ANNOUNCE, None)
+    console = Console(LogStream(layout.logs / LOG)) if announce else Console()
     if fresh:
         refuse_if_running(layout)
         if removed := wipe(layout):
@@ -62,7 +64,7 @@ def refuse_if_running(layout: Layout) -> None:
 def start_detached(layout: Layout, resolved: Resolved, *, demo: bool) -> int:
     """Start a supervisor of its own session and relay its lines until it is ready or has failed."""
     layout.make()
-    log = layout.logs / "supervisor.log"
+    log = layout.logs / LOG
     reader, writer = os.pipe()
     settings = resolved.settings
     flags = ["--port", str(settings.port), "--host", settings.host, "--data", settings.data]

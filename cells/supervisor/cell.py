@@ -28,6 +28,7 @@ ENGINES = ("nats", "valkey", "postgres")
 NEEDED_TO_SELL = ("nats", "writer", "api")
 MIGRATION_SECONDS = 120.0
 UNSTICK_SECONDS = 10.0  # between restarts of a nats-server whose disk fails
+STUCK_SECONDS = 15.0  # without a failed write, until the log counts as writable again
 PATIENCE_SECONDS = 5.0  # until a start says what it is waiting for
 # Seconds from the start of a drain at which whoever is left is killed, in the order in which they are stopped.
 DRAIN = (("api", 1.6), ("hub", 2.6), ("writer", 3.4), ("projector", 3.8), ("engines", 4.6))
@@ -56,6 +57,7 @@ class Cell:
         self._tasks_log = LogFile(layout.logs / f"{layout.cell_name}-tasks.log")
         self._migrated = False
         self._unstuck_at = -UNSTICK_SECONDS
+        self._stuck_at = -STUCK_SECONDS
         self._started = False
         self._draining = False
         self._quiet = True
@@ -122,6 +124,7 @@ class Cell:
             watch=Probes(engine.probe, verify),
             output=self._output(name, ours=False),
             changed=self._changed.set,
+            fell=self._tell_fall,
             give_up=engine.give_up,
             stop_signal=engine.stop_signal,
         )
@@ -139,6 +142,10 @@ class Cell:
         # While starting and stopping, processes warn about each other's absence; a failed start says its reason.
         if not self._quiet:
             self._console.from_process(name, level, text)
+
+    def _tell_fall(self, what: str) -> None:
+        if not self._quiet:
+            self._console.warn(f"{what} It is started again.")
 
     async def _start_role(self, role: str, gate: asyncio.Event) -> None:
         """Start the role's processes, which load their code while `gate` is closed."""
@@ -162,6 +169,7 @@ class Cell:
                 watch=Reports(gate),
                 output=self._output(key, ours=True),
                 changed=self._changed.set,
+                fell=self._tell_fall,
             )
             self._children[key].begin()
         for key in keys:
@@ -209,6 +217,7 @@ class Cell:
     def _log_is_stuck(self, line: str) -> None:
         """Start nats-server again, now and then, for as long as writes fail; it is verified like at any start."""
         now = time.monotonic()
+        self._stuck_at = now
         if now - self._unstuck_at > UNSTICK_SECONDS:
             self._unstuck_at = now
             self._console.warn(f"the log cannot be written, restarting nats: {printable(line)[:200]}")
@@ -242,15 +251,25 @@ class Cell:
     def state(self) -> str:
         if self._draining:
             return "draining"
-        if self.reason:
+        if self._fenced:
             return "fenced"
         if not self._started:
             return "starting"
-        return "serving" if all(child.ready for child in self._children.values()) else "degraded"
+        well = not self._stuck and all(child.ready for child in self._children.values())
+        return "serving" if well else "degraded"
+
+    @property
+    def _stuck(self) -> bool:
+        return time.monotonic() - self._stuck_at < STUCK_SECONDS
 
     @property
     def reason(self) -> str:
-        """Why the cell is fenced, empty where it is not."""
+        """Why the cell takes no orders, empty where it does."""
+        stuck = "the log cannot be written; is the disk full?  titan doctor" if self._stuck else ""
+        return self._fenced or stuck
+
+    @property
+    def _fenced(self) -> str:
         if self._fence:
             return self._fence
         fenced = (child.detail or child.name for child in self._children.values() if child.state == "fenced")
@@ -260,7 +279,9 @@ class Cell:
     def sells(self) -> bool:
         """Whether it takes orders: without Valkey, Postgres or the hub it does, slower."""
         needed = [child for child in self._children.values() if child.name in NEEDED_TO_SELL]
-        return self.state in {"serving", "degraded"} and all(child.ready for child in needed)
+        if self._stuck or self.state not in {"serving", "degraded"}:
+            return False
+        return all(child.ready for child in needed)
 
     def status(self) -> CellStatus:
         config = self.config

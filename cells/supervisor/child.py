@@ -56,7 +56,8 @@ async def spawn(launch: Launch, watch: Watch) -> asyncio.subprocess.Process:
 class Child:
     """Keeps one process running until `stop`.
 
-    `start` is asked before every start. `give_up` is asked when the process failed several times in a row; it may
+    `start` is asked before every start; `changed` is called at every change of state and `fell` with a sentence when
+    the process ended unasked. `give_up` is asked when the process failed several times in a row; it may
     throw away what is in the way and says whether that gives new hope.
     """
 
@@ -69,6 +70,7 @@ class Child:
         watch: Watch,
         output: Output,
         changed: Callable[[], None],
+        fell: Callable[[str], None] = lambda _what: None,
         give_up: Callable[[], Awaitable[bool]] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
@@ -84,6 +86,7 @@ class Child:
         self._watch = watch
         self._output = output
         self._changed = changed
+        self._fell = fell
         self._give_up = give_up
         self._stop_signal = stop_signal
         self._stopping = asyncio.Event()
@@ -185,6 +188,7 @@ class Child:
         self.failures = 1 if lived >= HEALTHY_SECONDS else self.failures + 1
         if self.failures >= LOOP_FAILURES and self._give_up is not None and await self._give_up():
             self.failures = 1
+        self._fell(self.trouble.what if self.trouble else "")
         looping = self._useless or self.failures >= LOOP_FAILURES
         self._become("crash-loop" if looping else "restarting", self.trouble.what if self.trouble else "")
         with contextlib.suppress(TimeoutError):

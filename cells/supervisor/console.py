@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from typing import TextIO
+from typing import Protocol
 
 from cells.supervisor.output import printable
 
@@ -13,11 +13,21 @@ _PREFIX = ("36", "35", "34", "32", "33", "95", "96", "94")
 SHOWN_PER_SECOND = 20
 
 
+class Stream(Protocol):
+    """What a console writes to."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool: ...
+
+
 class Console:
     """Prints, with colour where the stream is a terminal. A stream that went away is forgotten."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream: TextIO | None = stream if stream is not None else sys.stdout
+    def __init__(self, stream: Stream | None = None) -> None:
+        self._stream: Stream | None = stream if stream is not None else sys.stdout
         wants_colour = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         self.colour = wants_colour and self._stream is not None and self._stream.isatty()
         self._second = 0
@@ -58,7 +68,3 @@ class Console:
         colour = _PREFIX[sum(name.encode()) % len(_PREFIX)]
         shade = RED if level in {"error", "critical"} else YELLOW
         self.line(f"{self.paint(f'{name:>9}', colour)} {self.paint(level, shade)} {printable(text)[:400]}")
-
-    def detach(self) -> None:
-        """Print no more: whoever read has gone."""
-        self._stream = None

@@ -11,6 +11,8 @@ import msgspec
 
 LIMIT_BYTES = 4 * 1024 * 1024  # a log and its one predecessor: at most 8 MiB a process
 LONGEST_LINE = 16 * 1024
+# Said at every start and of no use to anybody: the passwords are random and in a file of mode 0600.
+_KNOWN = re.compile(r"Plaintext passwords detected")
 _ENGINE_WARNING = re.compile(r"\[(WRN|ERR|FTL)\]|\b(WARNING|ERROR|FATAL|PANIC):|^\d+:\w .* # ")
 
 
@@ -40,6 +42,22 @@ class LogFile:
         self._file.close()
 
 
+class LogStream:
+    """A log file as the stream of a console."""
+
+    def __init__(self, path: Path) -> None:
+        self._log = LogFile(path)
+
+    def write(self, text: str) -> None:
+        self._log.write(text.encode(errors="replace"))
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def isatty(self) -> bool:
+        return False
+
+
 class Entry(msgspec.Struct):
     """The part of a JSON log line that a terminal shows."""
 
@@ -54,7 +72,8 @@ class Entry(msgspec.Struct):
 def warning_in(line: str, *, ours: bool) -> tuple[str, str] | None:
     """(level, text) where the line is worth a person's attention. `ours`: it is from a role, not from an engine."""
     if not ours:
-        return ("warning", line) if _ENGINE_WARNING.search(line) else None
+        heard = _ENGINE_WARNING.search(line) and not _KNOWN.search(line)
+        return ("warning", line) if heard else None
     if not line.startswith("{"):
         return ("warning", line) if line.strip() else None
     try:

