@@ -18,7 +18,14 @@ HOME = Path(__file__).resolve().parents[1]
 PREFIX = "TITAN_"
 # Between our own processes, and for crash tests.
 INTERNAL = frozenset(
-    {"TITAN_CELL_CONFIG", "TITAN_STATUS_FD", "TITAN_GATE_FD", "TITAN_PARENT_PID", "TITAN_ANNOUNCE_FD", "TITAN_FAILPOINT"}
+    {
+        "TITAN_CELL_CONFIG",
+        "TITAN_STATUS_FD",
+        "TITAN_GATE_FD",
+        "TITAN_PARENT_PID",
+        "TITAN_ANNOUNCE_FD",
+        "TITAN_FAILPOINT",
+    }
 )
 SECRET = frozenset({"nats_url", "redis_url", "database_url"})
 
