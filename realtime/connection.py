@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, Protocol
 
 from websockets.asyncio.server import Server, ServerConnection
@@ -9,8 +10,10 @@ from websockets.frames import CloseCode as LibraryCode
 from websockets.protocol import OPEN, Event
 from websockets.server import ServerProtocol
 
-from realtime import protocol
-from realtime.protocol import CloseCode
+from realtime import codes, protocol
+from realtime.codes import CloseCode
+from realtime.door import Census, Door
+from realtime.packet import Packet
 
 # Above the protocol's limit, so that the session can name the fault; beyond it the library stops reading.
 LIBRARY_MAX_SIZE: Final = 4 * protocol.MAX_FRAME_BYTES
@@ -48,14 +51,6 @@ class Listener(Protocol):
         """The write buffer went below its low-water mark."""
 
 
-class Census:
-    """How many TCP connections there are, upgraded or not. Beyond `most` they are cut unheard."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.present = 0
-
-
 class Connection(ServerConnection):
     """A server connection that tells its listener what the library knows."""
 
@@ -68,12 +63,6 @@ class Connection(ServerConnection):
         )
         super().__init__(own, server, **options)
         self.listener: Listener | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.census.present += 1
-        if self.census.present > self.census.most:
-            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.census.present -= 1
@@ -96,19 +85,23 @@ class Connection(ServerConnection):
 
     # --- what is done from outside the handler's task, at once ---
 
-    def write(self, frame: bytes) -> None:
+    def write(self, packet: Packet) -> None:
         """Put a whole frame on the wire, or nothing if the connection is closing."""
+        # No extension is negotiated and no message of ours is fragmented, so a whole frame may go out any time.
         if self.protocol.state is OPEN and not self.transport.is_closing():
-            self.transport.write(frame)
+            self.transport.write(packet.frame)
+
+    def place(self, epoch: str, position: int) -> None:
+        """A WebSocket's client keeps its place itself."""
 
     def buffered(self) -> int:
         """Answer the bytes that the kernel has not taken yet."""
         return self.transport.get_write_buffer_size()
 
-    def start_close(self, code: int, reason: str) -> None:
+    def start_close(self, code: int, retry_ms: int | None) -> None:
         """Send the close frame. The handler's task sees the end of it, or `cut` makes one."""
         if self.protocol.state is OPEN:
-            self.protocol.send_close(code, reason)
+            self.protocol.send_close(code, codes.encode_reason(retry_ms))
             self.send_data()
 
     def cut(self) -> None:
@@ -116,10 +109,15 @@ class Connection(ServerConnection):
         self.transport.abort()
 
 
-def counted(by: Census) -> type[Connection]:
-    """Answer the class of the connections of one listener."""
+def behind_door(census: Census, events: Callable[[], asyncio.Protocol]) -> Callable[..., Door]:
+    """Answer the library's factory of connections: each is made behind a door, if it is a WebSocket at all."""
 
     class Counted(Connection):
-        census = by
+        pass
 
-    return Counted
+    Counted.census = census
+
+    def make(made: ServerProtocol, server: Server, **options: Any) -> Door:
+        return Door(lambda: Counted(made, server, **options), events, census)
+
+    return make

@@ -1,89 +1,25 @@
-"""The channels of one hub: who is subscribed, what they were told last, and what goes out next.
+"""The channels of one hub: who is subscribed, and who is written to next.
 
-A channel of class `latest` sends its first change at once and then at most one event every
-COALESCE_MS, always ending with the newest state. `viewers` is no part of the log, so a change of it
-makes no new position: it rides on the next event, and when nothing else happens an event with
-`s == p == top` carries it, at most every VIEWERS_MS. A client that checks `p` first applies that event,
-one that drops `s <= last` first ignores it, and one that missed something sees the gap.
+Small audiences are written to at once. Big ones wait for the broadcaster, which gives the loop a turn after
+every SENDS_BETWEEN_YIELDS writes, so that a conversation is never queued behind a room; what arrives
+in a room meanwhile goes out with its next turn, several events to a frame.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
-from realtime import protocol
-from realtime.protocol import ChannelName, ChannelState, Event
-from realtime.views import SaleView, tick_of
+from realtime.channels import ChannelName
+from realtime.events import Event
+from realtime.latest import LatestChannel
+from realtime.log_channel import LogChannel
+from realtime.packet import Packet, packed
+from realtime.subscriber import Subscriber
+from realtime.views import SaleView
 
-COALESCE_MS: Final = 100
-VIEWERS_MS: Final = 2_000
 SENDS_BETWEEN_YIELDS: Final = 256
 
-
-class Subscriber(Protocol):
-    """A connection, as a channel sees it."""
-
-    def offer(self, channel: "Channel", frame: bytes) -> None:
-        """Take the channel's newest event, ready for the wire; its `p` is `channel.previous`. Never blocks or raises."""
-
-
-class Channel:
-    """One `sale:` channel. `top` and `told` are what the last event said."""
-
-    __slots__ = (
-        "epoch",
-        "n",
-        "name",
-        "newest",
-        "previous",
-        "subscribers",
-        "told",
-        "told_at",
-        "top",
-        "viewers",
-    )
-
-    def __init__(self, name: ChannelName, n: int, epoch: str, view: SaleView, now: int) -> None:
-        self.name = name
-        self.n = n
-        self.epoch = epoch
-        self.told = view
-        self.newest = view
-        self.top = view.position
-        self.previous = view.position
-        # The opening is no event: the first change does not wait for COALESCE_MS to pass since.
-        self.told_at = now - COALESCE_MS
-        self.viewers = 1
-        self.subscribers: dict[Subscriber, None] = {}
-
-    def state(self, epoch: str | None, since: int | None) -> ChannelState:
-        """Answer what a subscriber who is at `since` of `epoch` has to know to go on from `top`."""
-        if epoch == self.epoch and since == self.top:
-            return ChannelState(self.n, self.epoch, self.top)
-        snapshot = protocol.encode_value(tick_of(self.told, len(self.subscribers)))
-        return ChannelState(self.n, self.epoch, self.top, snapshot)
-
-    def due_at(self) -> int | None:
-        """Answer when the next event may go out, which may have passed; None when nothing is new."""
-        if self.newest is not self.told:
-            return self.told_at + COALESCE_MS
-        if len(self.subscribers) != self.viewers:
-            return self.told_at + VIEWERS_MS
-        return None
-
-    def advance(self, now: int) -> bytes:
-        """Make the newest state the last told one and answer its event, which every subscriber is owed."""
-        self.previous = self.top
-        self.told = self.newest
-        self.top = self.told.position
-        self.told_at = now
-        self.viewers = len(self.subscribers)
-        return self.event_after(self.previous)
-
-    def event_after(self, position: int) -> bytes:
-        """Answer the last told state, ready for the wire, as the event for one who is at `position`."""
-        tick = tick_of(self.told, self.viewers)
-        return protocol.text_frame(protocol.encode(Event(self.n, self.top, position, self.name.kind, tick)))
+Channel = LatestChannel | LogChannel
 
 
 class Hub:
@@ -95,58 +31,143 @@ class Hub:
         self._channels: dict[str, Channel] = {}
         self._by_number: dict[int, Channel] = {}
         self._numbers = 0
-        self._due: dict[Channel, int] = {}
+        self._due: dict[LatestChannel, int] = {}
+        self._waiting: dict[LogChannel, None] = {}
         self._changed = asyncio.Event()
+        self._on_behind: Callable[[LogChannel], None] = _ignore
 
-    # --- subscribers ---
+    # --- registry ---
 
-    def channel(self, name: ChannelName) -> Channel | None:
-        """Answer the channel if anybody is subscribed to it."""
-        return self._channels.get(str(name))
+    def latest(self, name: ChannelName) -> LatestChannel | None:
+        """Answer the `latest` channel if anybody is subscribed to it."""
+        channel = self._channels.get(name.key)
+        return channel if isinstance(channel, LatestChannel) else None
+
+    def log(self, name: ChannelName) -> LogChannel | None:
+        """Answer the `log` channel if anybody wants it kept."""
+        channel = self._channels.get(name.key)
+        return channel if isinstance(channel, LogChannel) else None
+
+    def logs(self) -> Iterator[LogChannel]:
+        """Answer the `log` channels."""
+        return (each for each in self._channels.values() if isinstance(each, LogChannel))
 
     def names(self) -> Iterable[ChannelName]:
         """Answer the channels that somebody is subscribed to."""
         return [channel.name for channel in self._channels.values()]
 
-    def join(self, name: ChannelName, subscriber: Subscriber, epoch: str, view: SaleView) -> Channel:
+    def join(self, name: ChannelName, subscriber: Subscriber, epoch: str, view: SaleView) -> LatestChannel:
         """Subscribe, opening the channel at `view` if nobody was there. Subscribing twice is once."""
-        channel = self._channels.get(str(name))
+        channel = self.latest(name)
         if channel is None:
-            self._numbers += 1
-            channel = Channel(name, self._numbers, epoch, view, self._clock())
-            self._channels[str(name)] = self._by_number[channel.n] = channel
+            channel = LatestChannel(name, self._number(), epoch, view, self._clock())
+            self._enter(channel)
         channel.subscribers[subscriber] = None
         self._mark(channel)
         return channel
 
-    def leave(self, n: int, subscriber: Subscriber) -> None:
-        """Unsubscribe; the last one out closes the channel and gives up its number."""
+    def keep(self, name: ChannelName, reader: Subscriber) -> LogChannel:
+        """Answer the `log` channel, kept for `reader` as often as this is called; events are taken from now on."""
+        channel = self.log(name)
+        if channel is None:
+            channel = LogChannel(name, self._number())
+            self._enter(channel)
+        channel.readers[reader] = channel.readers.get(reader, 0) + 1
+        return channel
+
+    def release(self, channel: LogChannel, reader: Subscriber) -> None:
+        """Undo one `keep`."""
+        left = channel.readers.get(reader, 0) - 1
+        if left > 0:
+            channel.readers[reader] = left
+        else:
+            channel.readers.pop(reader, None)
+        self._close_if_empty(channel)
+
+    def leave(self, n: int, subscriber: Subscriber) -> Channel | None:
+        """Unsubscribe and answer the channel; the last one out closes it and gives up its number."""
         channel = self._by_number.get(n)
         if channel is None:
-            return
+            return None
         channel.subscribers.pop(subscriber, None)
-        if channel.subscribers:
+        if isinstance(channel, LatestChannel) and channel.subscribers:
             self._mark(channel)
-            return
-        del self._channels[str(channel.name)], self._by_number[n]
-        self._due.pop(channel, None)
+        self._close_if_empty(channel)
+        return channel
 
     def close_channels(self) -> None:
         """Forget every channel, because its positions count no more. Subscribers are to be sent away."""
         self._channels.clear()
         self._by_number.clear()
         self._due.clear()
+        self._waiting.clear()
+
+    def forget(self, channel: Channel) -> None:
+        """Forget one channel, because its positions count no more."""
+        if self._by_number.pop(channel.n, None) is None:
+            return
+        self._channels.pop(channel.name.key, None)
+        if isinstance(channel, LatestChannel):
+            self._due.pop(channel, None)
+        else:
+            self._waiting.pop(channel, None)
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def _enter(self, channel: Channel) -> None:
+        self._channels[channel.name.key] = self._by_number[channel.n] = channel
+
+    def _close_if_empty(self, channel: Channel) -> None:
+        if not channel.subscribers and not (isinstance(channel, LogChannel) and channel.readers):
+            self.forget(channel)
 
     # --- events ---
+
+    def on_behind(self, callback: Callable[[LogChannel], None]) -> None:
+        """Call back when events of a channel are missing."""
+        self._on_behind = callback
 
     def publish(self, view: SaleView) -> None:
         """Take a newer state of a sale; one that is not newer, or that nobody watches, is ignored."""
         channel = self._channels.get(f"sale:{view.id}")
-        if channel is not None and view.position > channel.newest.position:
+        if isinstance(channel, LatestChannel) and view.position > channel.newest.position:
             channel.newest = view
             self._mark(channel)
 
-    def _mark(self, channel: Channel) -> None:
+    def take(self, key: str, events: Iterable[Event]) -> None:
+        """Take durable events of a channel in any order, known ones too; ignored where nobody reads."""
+        channel = self._channels.get(key)
+        if not isinstance(channel, LogChannel):
+            return
+        channel.take(events)
+        self.flush(channel)
+        if channel.behind:
+            self._on_behind(channel)
+
+    def flush(self, channel: LogChannel) -> None:
+        """Send what waits in a channel, now or in its turn."""
+        if not channel.waiting:
+            return
+        if channel.sending or len(channel.subscribers) > SENDS_BETWEEN_YIELDS:
+            self._waiting[channel] = None
+            self._changed.set()
+            return
+        now = self._clock()
+        for packet in packed((each.s, each.text) for each in channel.batch()):
+            for subscriber in list(channel.subscribers):
+                subscriber.deliver(packet, now)
+
+    def signal(self, channel: LogChannel, packet: Packet, *, but: str | None = None) -> None:
+        """Send what counts only now to the subscribers, those of the account `but` left out."""
+        for subscriber in list(channel.subscribers):
+            if but is None or subscriber.user != but:
+                subscriber.signal(packet)
+
+    # --- the broadcaster ---
+
+    def _mark(self, channel: LatestChannel) -> None:
         at = channel.due_at()
         if at is None:
             self._due.pop(channel, None)
@@ -157,8 +178,8 @@ class Hub:
     async def run(self) -> None:
         """Broadcast what is due, for ever. Full policy: the newest state replaces the one not yet sent."""
         while True:
-            wait = await self._broadcast_due()
             self._changed.clear()
+            wait = await self._broadcast_due()
             try:
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
@@ -167,20 +188,45 @@ class Hub:
 
     async def _broadcast_due(self) -> float | None:
         """Send what is due and answer the seconds until something is; None when nothing waits."""
+        for log_channel in list(self._waiting):
+            if self._waiting.pop(log_channel, 0) is None:
+                await self._broadcast_log(log_channel)
         now = self._clock()
         for channel in [each for each, at in self._due.items() if at <= now]:
             if self._due.pop(channel, None) is not None:
                 await self._broadcast(channel)
+        if self._waiting:
+            return 0.0
         if not self._due:
             return None
         return max(0.0, (min(self._due.values()) - self._clock()) / 1000)
 
-    async def _broadcast(self, channel: Channel) -> None:
-        frame = channel.advance(self._clock())
+    async def _broadcast(self, channel: LatestChannel) -> None:
+        now = self._clock()
+        packet = channel.advance(now)
         for count, subscriber in enumerate(list(channel.subscribers), 1):
             if subscriber in channel.subscribers:
-                subscriber.offer(channel, frame)
+                subscriber.offer(channel, packet, now)
             if count % SENDS_BETWEEN_YIELDS == 0:
                 # A turn of the loop, so that a big room does not hold up everybody's replies.
                 await asyncio.sleep(0)
         self._mark(channel)
+
+    async def _broadcast_log(self, channel: LogChannel) -> None:
+        channel.sending = True
+        try:
+            packets = packed((each.s, each.text) for each in channel.batch())
+            audience = list(channel.subscribers)
+            for packet in packets:
+                now = self._clock()
+                for count, subscriber in enumerate(audience, 1):
+                    if subscriber in channel.subscribers:
+                        subscriber.deliver(packet, now)
+                    if count % SENDS_BETWEEN_YIELDS == 0:
+                        await asyncio.sleep(0)
+        finally:
+            channel.sending = False
+
+
+def _ignore(_channel: LogChannel) -> None:
+    """Nobody reads what is missing: a hub without log channels."""

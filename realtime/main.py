@@ -1,6 +1,7 @@
 """The role `hub`: one process that holds WebSockets for its cell."""
 
 import asyncio
+import os
 import resource
 from pathlib import Path
 from typing import Final
@@ -15,17 +16,20 @@ from cells.log.port import LogUnavailable
 from cells.process import Process
 from cells.tokens import KeyFolderError, Keyring, load_or_create_keys
 from cells.trouble import Trouble
+from realtime.desk import Desk, DeskSettings, monotonic_ms
 from realtime.feed import FeedUnavailable
 from realtime.feed_nats import NatsFeed
 from realtime.hub import Hub
-from realtime.protocol import CloseCode
 from realtime.session import Limits
-from realtime.shell_ws import HANDSHAKES, MAX_CONNECTIONS, MAX_UNDECIDED, Settings, Shell, monotonic_ms
+from realtime.shell_ws import HANDSHAKES, MAX_CONNECTIONS, MAX_UNDECIDED, Settings, Shell
+from realtime.source_nats import NatsSource
 
 _log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS: Final = 1.5
-SPREAD_MS: Final = 5_000
+# A whole cell that stops gives its hub 2.6 s.
+LEAVE_MS: Final = 1_200
+LEAVE_SPREAD_MS: Final = 800
+DRAIN_SECONDS: Final = 0.8
 # Descriptors that are not clients: the loop, NATS, log files, the listener.
 SPARE_DESCRIPTORS: Final = 128
 
@@ -33,35 +37,35 @@ SPARE_DESCRIPTORS: Final = 128
 async def main(config: CellConfig, process: Process) -> None:
     """Serve until `process.stopping`, then send everybody away and return within 2 s."""
     keys = await asyncio.to_thread(_keys, Path(config.data) / "keys")
-    feed = await _open_feed(config, process.name)
+    feed, source = await _open_feeds(config, process.name)
     try:
-        await _serve(config, process, feed, keys)
+        await _serve(config, process, feed, source, keys)
     finally:
         await connection.close(feed.client)
 
 
-async def _serve(config: CellConfig, process: Process, feed: NatsFeed, keys: Keyring) -> None:
+async def _serve(
+    config: CellConfig, process: Process, feed: NatsFeed, source: NatsSource, keys: Keyring
+) -> None:
     hub = Hub(monotonic_ms)
     feed.watch(hub.publish)
     feed.interest(lambda: [name.id for name in hub.names() if name.kind == "sale"])
-    shell = Shell(_settings(config, process.name), hub, feed, keys.verifier().verify)
+    told = DeskSettings(f"{config.cell}-{process.name}-{os.getpid()}", Limits(rates=config.rate_limits))
+    desk = Desk(told, hub, feed, source, keys.verifier().verify)
+    shell = Shell(_settings(config), desk)
+    await source.start()
     async with asyncio.TaskGroup() as tasks:
 
         def start_anew(epoch: str) -> None:
             _log.warning("the log was made anew, so clients start anew", epoch=epoch)
-            hub.close_channels()
-            tasks.create_task(shell.close_all(CloseCode.EPOCH_CHANGED, SPREAD_MS))
+            tasks.create_task(desk.start_anew())
 
-        running = [
-            tasks.create_task(hub.run()),
-            tasks.create_task(shell.run()),
-            tasks.create_task(feed.run(start_anew)),
-        ]
+        running = [tasks.create_task(desk.run()), tasks.create_task(feed.run(start_anew))]
         await shell.open(config.host, config.realtime_port)
         process.report("serving", f"realtime at {config.public_realtime}")
         await process.stopping.wait()
-        process.report("draining", f"{shell.connections} connections")
-        await shell.drain(SPREAD_MS, DRAIN_SECONDS)
+        process.report("draining", f"{desk.connections} connections")
+        await shell.drain(leave_ms=LEAVE_MS, spread_ms=LEAVE_SPREAD_MS, seconds=DRAIN_SECONDS)
         for task in running:
             task.cancel()
 
@@ -73,22 +77,23 @@ def _keys(folder: Path) -> Keyring:
         raise Trouble("The hub cannot check access tokens.", str(error), "titan doctor") from error
 
 
-async def _open_feed(config: CellConfig, name: str) -> NatsFeed:
-    feed: NatsFeed | None = None
+async def _open_feeds(config: CellConfig, name: str) -> tuple[NatsFeed, NatsSource]:
+    fed: list[NatsFeed | NatsSource] = []
 
     async def reconnected() -> None:
-        if feed is not None:
-            feed.reconnected()
+        for each in fed:
+            each.reconnected()
 
     client = await connection.connect(config.nats_url, name, on_reconnect=reconnected)
     log = JetStreamLog(client, MarkKeeper(Path(config.data) / "marks", name))
-    feed = NatsFeed(client, config.cell, lambda: _epoch(log))
+    feed, source = NatsFeed(client, config.cell, lambda: _epoch(log)), NatsSource(client, config.cell)
+    fed += [feed, source]
     try:
         await feed.start()
     except FeedUnavailable as error:
         await connection.close(client)
         raise Trouble("The hub cannot read the cell's log.", str(error), "titan status") from error
-    return feed
+    return feed, source
 
 
 async def _epoch(log: JetStreamLog) -> str:
@@ -101,11 +106,9 @@ async def _epoch(log: JetStreamLog) -> str:
     return info.epoch
 
 
-def _settings(config: CellConfig, node: str) -> Settings:
+def _settings(config: CellConfig) -> Settings:
     return Settings(
-        node=f"{config.cell}-{node}",
         origins=frozenset(config.origins),
-        limits=Limits(rates=config.rate_limits),
         handshakes=HANDSHAKES if config.rate_limits else None,
         max_connections=max(1, min(MAX_CONNECTIONS, _descriptors() - SPARE_DESCRIPTORS - MAX_UNDECIDED)),
     )

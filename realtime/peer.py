@@ -1,22 +1,49 @@
-"""One client at the shell: pumps the effects of its session, and keeps its deadlines on the wheel."""
+"""One client at a shell: pumps the effects of its session, and keeps its deadlines on the wheel."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol, assert_never
 
-from realtime import protocol
-from realtime.connection import Connection
-from realtime.hub import Channel
+from realtime.codes import CloseCode
+from realtime.effects import (
+    Close,
+    Effect,
+    Fetch,
+    Mark,
+    Request,
+    Say,
+    Send,
+    ShowTyping,
+    Subscribe,
+    Unsubscribe,
+    VerifyToken,
+)
 from realtime.outbox import Outbox
-from realtime.protocol import CloseCode
-from realtime.session import Close, Effect, Send, Session, Subscribe, Unsubscribe, VerifyToken
+from realtime.outbox import Wire as Writable
+from realtime.packet import Packet
+from realtime.session import Session
+from realtime.subscriber import Conflated
 from realtime.wheel import Wheel
 
 # A client has this long to answer a close before its connection is cut.
 CLOSE_GRACE_MS: Final = 2_000
 
 
-class Desk(Protocol):
-    """What a peer asks of the shell it belongs to."""
+class Wire(Writable, Protocol):
+    """A connection below a peer: WebSocket or server-sent events."""
+
+    def place(self, epoch: str, position: int) -> None:
+        """Take where the client is after what was last written."""
+
+    def start_close(self, code: int, retry_ms: int | None) -> None:
+        """Tell the close to the client. The connection ends soon, or `cut` ends it."""
+
+    def cut(self) -> None:
+        """End the connection now."""
+
+
+class Reception(Protocol):
+    """What a peer asks of the desk it belongs to."""
 
     clock: Callable[[], int]
     wheel: "Wheel[Peer]"
@@ -31,6 +58,9 @@ class Desk(Protocol):
     def unsubscribe(self, peer: "Peer", n: int) -> None:
         """Leave a channel."""
 
+    def request(self, peer: "Peer", asked: Request) -> None:
+        """Do it and answer by and by."""
+
     def forget(self, peer: "Peer") -> None:
         """Leave every channel and give up the place. Called once or more."""
 
@@ -38,23 +68,52 @@ class Desk(Protocol):
 class Peer:
     """A connection with its session and outbox. Is the hub's Subscriber and the connection's Listener."""
 
-    __slots__ = ("_cut_at", "_desk", "_wakes_at", "channels", "connection", "outbox", "session")
+    __slots__ = (
+        "_cut_at",
+        "_desk",
+        "_room",
+        "_wakes_at",
+        "catching",
+        "channels",
+        "outbox",
+        "session",
+        "wire",
+    )
 
-    def __init__(self, connection: Connection, session: Session, desk: Desk) -> None:
-        self.connection = connection
+    def __init__(self, wire: Wire, session: Session, desk: Reception) -> None:
+        self.wire = wire
         self.session = session
-        self.outbox = Outbox(connection)
+        self.outbox = Outbox(wire)
         self.channels: set[int] = set()
+        self.catching: dict[int, asyncio.Task[None]] | None = None
         self._desk = desk
+        self._room: asyncio.Future[None] | None = None
         self._cut_at: int | None = None
         self._wakes_at: int | None = None
 
+    @property
+    def user(self) -> str | None:
+        """The account that this connection speaks for."""
+        identity = self.session.identity
+        return None if identity is None else identity.sub
+
     # --- Subscriber ---
 
-    def offer(self, channel: Channel, frame: bytes) -> None:
+    def offer(self, channel: Conflated, packet: Packet, now: int) -> None:
         """Write the channel's event now, or owe it while the connection lags."""
-        if self.outbox.offer(channel, frame):
-            self.session.last_out = self._desk.clock()
+        if self.outbox.offer(channel, packet):
+            self.session.last_out = now
+
+    def deliver(self, packet: Packet, now: int) -> None:
+        """Write events now; a connection over its budget is closed and makes up by resuming."""
+        if self.outbox.send(packet):
+            self.session.last_out = now
+        elif not self.session.closed:
+            self.close(CloseCode.SLOW)
+
+    def signal(self, packet: Packet) -> None:
+        """Write now or never."""
+        self.outbox.signal(packet)
 
     # --- Listener ---
 
@@ -70,6 +129,20 @@ class Peer:
     def drained(self) -> None:
         """Pay what is owed."""
         self.outbox.drained()
+        if not self.outbox.lagging:
+            self._make_room()
+
+    async def room(self) -> None:
+        """Wait until the connection takes more, or is closed. One may wait at a time for each channel."""
+        while self.outbox.lagging and not self.session.closed:
+            if self._room is None:
+                self._room = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._room)
+
+    def _make_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        self._room = None
 
     # --- the pump ---
 
@@ -77,10 +150,12 @@ class Peer:
         """Carry out effects in order, and what they lead to."""
         for effect in effects:
             match effect:
-                case Send(payload):
-                    if not self.outbox.send(protocol.text_frame(payload)):
+                case Send(payload, place):
+                    if not self.outbox.send(Packet(payload)):
                         self.close(CloseCode.SLOW)
                         return
+                    if place is not None:
+                        self.wire.place(*place)
                 case Close(code, retry_ms):
                     self.close(code, retry_ms)
                     return
@@ -90,8 +165,18 @@ class Peer:
                     self._desk.subscribe(self, effect)
                 case Unsubscribe(n):
                     self._desk.unsubscribe(self, n)
+                case Say() | Mark() | Fetch() | ShowTyping():
+                    self._desk.request(self, effect)
                 case _:
                     assert_never(effect)
+
+    def perform_packets(self, packets: list[Packet]) -> None:
+        """Write events that were missed, unless the connection is closed on the way."""
+        now = self._desk.clock()
+        for packet in packets:
+            if self.session.closed:
+                return
+            self.deliver(packet, now)
 
     def arm(self) -> None:
         """Be on the wheel for the next deadline, if not there for an earlier one."""
@@ -108,7 +193,7 @@ class Peer:
         self._wakes_at = None
         stuck_at = self.outbox.stuck_at(self._desk.stuck_ms)
         if self._cut_at is not None and now >= self._cut_at:
-            self.connection.cut()
+            self.wire.cut()
             return
         if stuck_at is not None and now >= stuck_at:
             self.close(CloseCode.SLOW)
@@ -116,10 +201,16 @@ class Peer:
         self.arm()
 
     def close(self, code: int, retry_ms: int | None = None) -> None:
-        """Send the close frame, write nothing after it, and cut the connection if it goes unanswered."""
+        """Send the close, write nothing after it, and cut the connection if it goes unanswered."""
         self.session.end()
-        self._desk.forget(self)
+        self.end()
         if self._cut_at is None:
-            self.connection.start_close(code, protocol.encode_reason(retry_ms))
+            self.wire.start_close(code, retry_ms)
             self._cut_at = self._desk.clock() + CLOSE_GRACE_MS
             self.arm()
+
+    def end(self) -> None:
+        """Take that the connection is over: leave every channel."""
+        self.session.end()
+        self._make_room()
+        self._desk.forget(self)

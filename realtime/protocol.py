@@ -1,14 +1,15 @@
-"""The wire protocol `titan.v1.json`: every frame, every code, and what a client does about each.
+"""The wire protocol `titan.v1.json`: every frame in both directions.
 
-Adding a command is a row in COMMANDS and a payload struct; adding a channel is a row in CHANNELS.
+Adding a command is a row in COMMANDS and a payload struct. Codes are in codes.py, channels in channels.py.
 """
 
-from enum import Enum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
-from cells.kernel.ids import is_id
+from realtime import codes
+from realtime.codes import CloseCode, ErrorBody
 
 SUBPROTOCOL: Final = "titan.v1.json"
 PATH: Final = "/rt"
@@ -16,103 +17,16 @@ PATH: Final = "/rt"
 MAX_FRAME_BYTES: Final = 16 * 1024
 MAX_DEPTH: Final = 16
 MAX_RESUME: Final = 100
+MAX_HISTORY: Final = 100
+MAX_TEXT_CHARS: Final = 4_000
+# An array carries at most this many events, so that a reader is never far from the next frame's start.
+MAX_BATCH: Final = 16
 
 PING: Final = b"{}"
 PING_SECONDS: Final = 25
 
-
-# --- closing -------------------------------------------------------------------------------------
-
-
-class Retry(Enum):
-    """What a client does about a close."""
-
-    STOP = "stop"  # the conversation is over
-    RESUME = "resume"  # reconnect with full jitter, not before retry_ms, and resume
-    REFRESH = "refresh"  # get a new access token, then resume
-
-
-class CloseCode:
-    """Close codes of this protocol: 40xx reconnect and resume, 44xx and 45xx never."""
-
-    NORMAL: Final = 1000
-    GOING_AWAY: Final = 1001
-    INTERNAL: Final = 4000
-    TOKEN_EXPIRED: Final = 4003
-    SLOW: Final = 4008
-    NO_PONG: Final = 4009
-    DRAINING: Final = 4012
-    OVERLOADED: Final = 4013
-    EPOCH_CHANGED: Final = 4014
-    RATE: Final = 4029
-    BAD_FRAME: Final = 4400
-    UNAUTHENTICATED: Final = 4401
-    FORBIDDEN: Final = 4403
-    UNKNOWN_PROTOCOL: Final = 4404
-    TOO_MANY_SOCKETS: Final = 4409
-    TOO_BIG: Final = 4413
-    SESSION_REVOKED: Final = 4501
-
-
-_RETRY_RANGES: Final = (
-    (range(1000, 1002), Retry.STOP),
-    (range(4003, 4004), Retry.REFRESH),
-    (range(4000, 4100), Retry.RESUME),
-    (range(4400, 4600), Retry.STOP),
-)
-
-
-def retry_of(code: int) -> Retry:
-    """Answer what to do after a close with `code`; a code of no range is a lost connection."""
-    for codes, retry in _RETRY_RANGES:
-        if code in codes:
-            return retry
-    return Retry.RESUME
-
-
-class CloseReason(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The close frame's reason, as JSON: how long to stay away."""
-
-    retry_ms: int | None = None
-
-
-def encode_reason(retry_ms: int | None) -> str:
-    """Answer the reason of a close frame, far below the 123 bytes it may have."""
-    return "" if retry_ms is None else f'{{"retry_ms":{retry_ms}}}'
-
-
-def decode_reason(reason: str) -> CloseReason:
-    """Answer what a close frame's reason says; one that is not ours says nothing."""
-    try:
-        return msgspec.json.decode(reason, type=CloseReason)
-    except (ValueError, RecursionError):
-        return CloseReason()
-
-
-# --- errors --------------------------------------------------------------------------------------
-
-ERRORS: Final[dict[str, bool]] = {
-    # code -> temp: may the same command succeed later without being changed?
-    "bad_request": False,
-    "forbidden": False,
-    "limit_reached": False,
-    "not_found": False,
-    "rate_limited": True,
-    "token_expired": False,
-    "unauthenticated": False,
-    "unavailable": True,
-    "unknown_command": False,
-    "wrong_state": False,
-}
-
-
-class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The `e` of a refused command."""
-
-    code: str
-    temp: bool
-    retry_ms: int | None = None
-
+Position = Annotated[int, Meta(ge=0, lt=1 << 53)]
+ClientKey = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[!-~]+$")]
 
 # --- commands ------------------------------------------------------------------------------------
 
@@ -129,7 +43,7 @@ class Resume(msgspec.Struct, frozen=True, array_like=True):
 
     ch: str
     epoch: str | None = None
-    since: int | None = None
+    since: Position | None = None
 
 
 class Sub(msgspec.Struct, frozen=True):
@@ -137,11 +51,46 @@ class Sub(msgspec.Struct, frozen=True):
 
     ch: str
     epoch: str | None = None
-    since: int | None = None
+    since: Position | None = None
 
 
 class Unsub(msgspec.Struct, frozen=True):
     """Leave the channel with the hub's number `n`."""
+
+    n: int
+
+
+class Msg(msgspec.Struct, frozen=True):
+    """Say something. The envelope's `k` makes a repeat the same message."""
+
+    n: int
+    text: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
+
+
+class History(msgspec.Struct, frozen=True):
+    """Ask for events before a position, or for the newest."""
+
+    n: int
+    before: Position | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_HISTORY)] = 50
+
+
+class Ack(msgspec.Struct, frozen=True):
+    """Everything up to `s` has arrived. Cumulative: the highest wins."""
+
+    n: int
+    s: Position
+
+
+class Read(msgspec.Struct, frozen=True):
+    """Everything up to `s` was read. Cumulative: the highest wins."""
+
+    n: int
+    s: Position
+
+
+class Typing(msgspec.Struct, frozen=True):
+    """The person is writing."""
 
     n: int
 
@@ -152,7 +101,7 @@ class Refresh(msgspec.Struct, frozen=True):
     token: str
 
 
-Payload = Hello | Sub | Unsub | Refresh
+Payload = Hello | Sub | Unsub | Msg | History | Ack | Read | Typing | Refresh
 
 
 class CommandKind(msgspec.Struct, frozen=True):
@@ -167,6 +116,11 @@ COMMANDS: Final[dict[str, CommandKind]] = {
     "refresh": CommandKind(Refresh, "session"),
     "sub": CommandKind(Sub, "channel"),
     "unsub": CommandKind(Unsub, "channel"),
+    "msg": CommandKind(Msg, "msg"),
+    "history": CommandKind(History, "history"),
+    "ack": CommandKind(Ack, "ack"),
+    "read": CommandKind(Read, "ack"),
+    "typing": CommandKind(Typing, "typing"),
 }
 
 
@@ -175,6 +129,7 @@ class Command(msgspec.Struct, frozen=True):
 
     i: int | None = None
     t: str | None = None
+    k: str | None = None
     d: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -233,16 +188,32 @@ def too_deep(text: bytes) -> bool:
     return False
 
 
-# --- replies and events --------------------------------------------------------------------------
+def client_key(command: Command) -> str | None:
+    """Answer the client key of a command; None when it has none that may be used."""
+    try:
+        return msgspec.convert(command.k, ClientKey)
+    except msgspec.ValidationError:
+        return None
+
+
+# --- replies -------------------------------------------------------------------------------------
 
 
 class ChannelState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a channel stands for a new subscriber: the next event's `p` equals `top`."""
+    """Where a channel stands for a subscriber.
+
+    Who named a position of this `epoch` and gets neither `snapshot` nor `reset` goes on from that
+    position: the missed events follow, up to `top` and beyond. Everybody else goes on from `top`.
+    `reset`: the position is none of this channel; what the client has of it is to be thrown away.
+    `here` is the presence of now, as in a `presence` event.
+    """
 
     n: int
     epoch: str
     top: int
     snapshot: Any = None
+    reset: bool = False
+    here: Any = None
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -261,13 +232,52 @@ class Unsubscribed(msgspec.Struct, frozen=True):
     n: int
 
 
+class Placed(msgspec.Struct, frozen=True):
+    """The answer to `msg`, `ack` and `read`: the position of the message, or where the cursor stands."""
+
+    s: int
+
+
+class Item(msgspec.Struct, frozen=True):
+    """An event of the past."""
+
+    s: int
+    p: int
+    t: str
+    d: Any
+
+
+class Items(msgspec.Struct, frozen=True):
+    """The answer to `history`: consecutive events, the oldest first; `more` when there are older ones."""
+
+    items: tuple[Item, ...]
+    more: bool
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """The answer to `typing`."""
+
+
 class Refreshed(msgspec.Struct, frozen=True):
     """The answer to `refresh`; seconds until the new token expires."""
 
     expires_in: int
 
 
-ReplyBody = ChannelState | Welcome | Unsubscribed | Refreshed
+ReplyBody = ChannelState | Welcome | Unsubscribed | Placed | Items | Noted | Refreshed
+
+# What a command is answered with when it is not refused.
+REPLIES: Final[dict[str, type[ReplyBody]]] = {
+    "hello": Welcome,
+    "refresh": Refreshed,
+    "sub": ChannelState,
+    "unsub": Unsubscribed,
+    "msg": Placed,
+    "history": Items,
+    "ack": Placed,
+    "read": Placed,
+    "typing": Noted,
+}
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -284,6 +294,9 @@ class Refusal(msgspec.Struct, frozen=True):
     e: ErrorBody
 
 
+# --- what the server says by itself --------------------------------------------------------------
+
+
 class Event(msgspec.Struct, frozen=True):
     """A change of channel `n`: from position `p` to position `s`.
 
@@ -298,22 +311,64 @@ class Event(msgspec.Struct, frozen=True):
     d: Any
 
 
+class Signal(msgspec.Struct, frozen=True):
+    """Something in channel `n` that counts only now: `typing` or `presence`. It has no position."""
+
+    n: int
+    t: str
+    d: Any
+
+
+class TypingBody(msgspec.Struct, frozen=True):
+    """The `d` of a `typing` signal: who writes, and for how long that is worth showing."""
+
+    user: str
+    ttl_ms: int
+
+
+class PresenceBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The `d` of a `presence` signal: how many are here, and in conversations who."""
+
+    count: int
+    people: tuple[str, ...] | None = None
+
+
+class GoAway(msgspec.Struct, frozen=True):
+    """This hub is leaving: open the next connection within `spread_ms` at random, resume there, then leave.
+
+    Until `deadline_ms` have passed this connection goes on as before; then it is closed with 4012.
+    """
+
+    deadline_ms: int
+    spread_ms: int
+
+
+class TakenOff(msgspec.Struct, frozen=True):
+    """The subscription of channel `n` has ended, for a reason of ERRORS."""
+
+    n: int
+    code: str
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What concerns the connection: `goaway` or `unsub`."""
+
+    t: str
+    d: GoAway | TakenOff
+
+
+NOTICES: Final[dict[str, type[GoAway] | type[TakenOff]]] = {"goaway": GoAway, "unsub": TakenOff}
+SIGNALS: Final[dict[str, type[TypingBody] | type[PresenceBody]]] = {
+    "typing": TypingBody,
+    "presence": PresenceBody,
+}
+
 _encoder = msgspec.json.Encoder()
 
 
-def encode(frame: Reply | Refusal | Event) -> bytes:
+def encode(frame: Reply | Refusal | Event | Signal | Notice) -> bytes:
     """Answer the frame's JSON text."""
     return _encoder.encode(frame)
-
-
-def text_frame(payload: bytes) -> bytes:
-    """Answer a payload as the one unmasked text frame that a server puts on the wire (RFC 6455, 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return b"\x81" + bytes((size,)) + payload
-    if size < 1 << 16:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
 def encode_value(value: object) -> msgspec.Raw:
@@ -323,45 +378,4 @@ def encode_value(value: object) -> msgspec.Raw:
 
 def refusal(i: int, code: str, retry_ms: int | None = None) -> Refusal:
     """Answer the refusal of command `i` with a code of ERRORS."""
-    return Refusal(i, ErrorBody(code, ERRORS[code], retry_ms))
-
-
-# --- channels ------------------------------------------------------------------------------------
-
-
-class Delivery(Enum):
-    """What a slow reader may miss."""
-
-    LATEST = "latest"  # everything but the newest value
-
-
-class ChannelKind(msgspec.Struct, frozen=True):
-    """A family of channels `<kind>:<id>`."""
-
-    delivery: Delivery
-    id_prefix: str
-    public: bool
-
-
-CHANNELS: Final[dict[str, ChannelKind]] = {
-    "sale": ChannelKind(Delivery.LATEST, "sal", public=True),
-}
-
-
-class ChannelName(msgspec.Struct, frozen=True):
-    """A well-formed channel name, taken apart."""
-
-    kind: str
-    id: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.id}"
-
-
-def channel_name(text: str) -> ChannelName | None:
-    """Answer the channel that `text` names, or None when there can be no such channel."""
-    kind, _, key = text.partition(":")
-    family = CHANNELS.get(kind)
-    if family is None or not is_id(family.id_prefix, key):
-        return None
-    return ChannelName(kind, key)
+    return Refusal(i, codes.error(code, retry_ms))

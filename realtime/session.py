@@ -2,7 +2,8 @@
 
 Rules of the shell that pumps it:
 - every effect is carried out, in order, before the next call;
-- `VerifyToken` is answered at once with `verified` or `token_refused`, `Subscribe` by and by with `subscribed`;
+- `VerifyToken` is answered at once with `verified` or `token_refused`, `Subscribe` by and by with `subscribed`,
+  a Request by and by with `answered`;
 - `tick` is called when `deadline` has come; calling it earlier is harmless;
 - after `Close` nothing more is sent, and every method answers no effects.
 Times are ms of a clock that only goes forward.
@@ -14,11 +15,48 @@ from typing import Final, assert_never
 import msgspec
 
 from realtime import protocol
-from realtime.protocol import CloseCode, Command, Hello, Payload, Refresh, Sub, Unsub
+from realtime.channels import ChannelName, channel_name
+from realtime.codes import CloseCode
+from realtime.effects import (
+    Answer,
+    Close,
+    Effect,
+    Failed,
+    Fetch,
+    Identity,
+    Joined,
+    Mark,
+    NotJoined,
+    Purpose,
+    Request,
+    Say,
+    Send,
+    ShowTyping,
+    Subscribe,
+    Unsubscribe,
+    VerifyToken,
+    Wanted,
+)
+from realtime.protocol import (
+    Ack,
+    Command,
+    Hello,
+    History,
+    Msg,
+    Payload,
+    Read,
+    Refresh,
+    Sub,
+    Typing,
+    Unsub,
+    client_key,
+)
 from realtime.rate import Bucket, Rate
 
 MAX_SUBSCRIPTIONS: Final = 100
 MAX_SOCKETS_PER_USER: Final = 8
+# Requests of one connection that wait for the cell. Full policy: refused as overloaded.
+MAX_REQUESTS: Final = 64
 SILENCE_MS: Final = protocol.PING_SECONDS * 1000
 DEAD_AFTER_MS: Final = 35_000
 VIOLATIONS: Final = 3
@@ -28,6 +66,10 @@ PENALTY_MS: Final = 10_000
 RATES: Final[dict[str, Rate]] = {
     "session": Rate(per_second=0.2, burst=5),
     "channel": Rate(per_second=20, burst=200),
+    "msg": Rate(per_second=5, burst=20),
+    "history": Rate(per_second=2, burst=10),
+    "ack": Rate(per_second=5, burst=20),
+    "typing": Rate(per_second=1 / 3, burst=2),
     "unknown": Rate(per_second=5, burst=20),
     "frame": Rate(per_second=50, burst=250),
 }
@@ -38,83 +80,6 @@ class Limits(msgspec.Struct, frozen=True):
 
     hello_ms: int = 5_000
     rates: bool = True
-
-
-class Identity(msgspec.Struct, frozen=True):
-    """Whom a token speaks for, and for how many ms it still does."""
-
-    sub: str
-    role: str
-    sid: str
-    life_ms: int
-
-
-class Purpose(Enum):
-    """What a token was handed in for."""
-
-    HELLO = auto()
-    REFRESH = auto()
-
-
-# --- effects -------------------------------------------------------------------------------------
-
-
-class Send(msgspec.Struct, frozen=True):
-    """Write one frame. It must not be dropped: a peer too slow for it is closed."""
-
-    frame: bytes
-
-
-class VerifyToken(msgspec.Struct, frozen=True):
-    """Find out whom `token` speaks for."""
-
-    ref: int
-    token: str
-    purpose: Purpose
-
-
-class Wanted(msgspec.Struct, frozen=True):
-    """A channel to join, and where the client is in it."""
-
-    channel: protocol.ChannelName
-    epoch: str | None
-    since: int | None
-
-
-class Subscribe(msgspec.Struct, frozen=True):
-    """Join channels, all in one step, so that no event of one comes before the reply."""
-
-    ref: int
-    wanted: tuple[Wanted, ...]
-    greeting: bool = False  # part of a hello, whose reply carries the outcome
-
-
-class Unsubscribe(msgspec.Struct, frozen=True):
-    """Leave the channel with number `n`."""
-
-    n: int
-
-
-class Close(msgspec.Struct, frozen=True):
-    """Close the connection; nothing may be written after it."""
-
-    code: int
-    retry_ms: int | None = None
-
-
-Effect = Send | VerifyToken | Subscribe | Unsubscribe | Close
-
-
-class Joined(msgspec.Struct, frozen=True):
-    """A channel was joined; `state` is as of its last event."""
-
-    state: protocol.ChannelState
-
-
-class NotJoined(msgspec.Struct, frozen=True):
-    """A channel was not joined, for a reason of protocol.ERRORS."""
-
-    code: str
 
 
 class State(Enum):
@@ -131,6 +96,7 @@ class Session:
 
     __slots__ = (
         "_asked",
+        "_asking",
         "_buckets",
         "_channels",
         "_conn",
@@ -140,6 +106,7 @@ class Session:
         "_hello_by",
         "_last_in",
         "_limits",
+        "_names",
         "_node",
         "_ping_after",
         "_pinged_at",
@@ -163,7 +130,9 @@ class Session:
         self._greeting: tuple[int, tuple[protocol.Resume, ...]] = (0, ())
         self._held: list[Command] = []
         self._channels: dict[str, int] = {}
+        self._names: dict[int, ChannelName] = {}
         self._asked = 0
+        self._asking = 0
         self._buckets: dict[str, Bucket] | None = None
         self._violations: tuple[int, ...] = ()
         self.identity: Identity | None = None
@@ -217,9 +186,9 @@ class Session:
             payload: Payload = msgspec.json.decode(command.d, type=kind.payload)
         except (msgspec.DecodeError, UnicodeError):
             return [_refuse(ref, "bad_request")]
-        return self._do(payload, ref, now)
+        return self._do(payload, command, ref, now)
 
-    def _do(self, payload: Payload, ref: int, now: int) -> list[Effect]:
+    def _do(self, payload: Payload, command: Command, ref: int, now: int) -> list[Effect]:
         match payload:
             case Hello():
                 return self._hello(payload, ref, now)
@@ -231,8 +200,26 @@ class Session:
                 if self.identity is None:
                     return [_refuse(ref, "wrong_state")]
                 return [VerifyToken(ref, payload.token, Purpose.REFRESH)]
+            case Msg() | History() | Ack() | Read() | Typing():
+                return self._request(payload, command, ref)
             case _:
                 assert_never(payload)
+
+    def _request(
+        self, payload: Msg | History | Ack | Read | Typing, command: Command, ref: int
+    ) -> list[Effect]:
+        name = self._names.get(payload.n)
+        if name is None:
+            return [_refuse(ref, "not_found")]
+        if self.identity is None and not isinstance(payload, History):
+            return [_refuse(ref, "unauthenticated")]
+        if self._asking >= MAX_REQUESTS:
+            return [_refuse(ref, "overloaded")]
+        request = _request_of(payload, client_key(command), name, ref)
+        if request is None:
+            return [_refuse(ref, "bad_request")]
+        self._asking += 1
+        return [request]
 
     def _hello(self, hello: Hello, ref: int, now: int) -> list[Effect]:
         if self.state is not State.AWAITING_HELLO:
@@ -249,26 +236,36 @@ class Session:
         self.state = State.OPEN
         ref, resume = self._greeting
         self._greeting = (0, ())
+        user = self.identity.sub if self.identity is not None else None
         wanted = {
             each.ch: Wanted(name, each.epoch, each.since)
             for each in resume
-            if (name := protocol.channel_name(each.ch)) is not None
+            if (name := channel_name(each.ch, user)) is not None
+            and (user is not None or name.family.anonymous)
         }
         if not wanted:
             return [self._welcome(ref, {}, now)]
         self._asked += len(wanted)
         return [Subscribe(ref, tuple(wanted.values()), greeting=True)]
 
-    def _welcome(self, ref: int, channels: dict[str, protocol.ChannelState], now: int) -> Send:
+    def _welcome(
+        self,
+        ref: int,
+        channels: dict[str, protocol.ChannelState],
+        now: int,
+        place: tuple[str, int] | None = None,
+    ) -> Send:
         welcome = protocol.Welcome(
             self._conn, self._node, protocol.PING_SECONDS, protocol.MAX_FRAME_BYTES, channels
         )
-        return self._reply(ref, welcome, now)
+        return self._reply(ref, welcome, now, place)
 
     def _sub(self, sub: Sub, ref: int) -> list[Effect]:
-        name = protocol.channel_name(sub.ch)
+        name = channel_name(sub.ch, self.identity.sub if self.identity is not None else None)
         if name is None:
             return [_refuse(ref, "not_found")]
+        if self.identity is None and not name.family.anonymous:
+            return [_refuse(ref, "unauthenticated")]
         if sub.ch not in self._channels and len(self._channels) + self._asked >= MAX_SUBSCRIPTIONS:
             return [_refuse(ref, "limit_reached")]
         self._asked += 1
@@ -278,6 +275,7 @@ class Session:
         for name, n in self._channels.items():
             if n == unsub.n:
                 del self._channels[name]
+                del self._names[n]
                 reply = protocol.Reply(ref, protocol.Unsubscribed(n))
                 return [Unsubscribe(n), Send(protocol.encode(reply))]
         return [_refuse(ref, "not_found")]
@@ -327,19 +325,54 @@ class Session:
         self._asked -= len(asked.wanted)
         joined: dict[str, protocol.ChannelState] = {}
         refused: list[Effect] = []
+        places: list[tuple[str, int]] = []
         for wanted, outcome in zip(asked.wanted, outcomes, strict=True):
             match outcome:
                 case Joined(state):
                     joined[str(wanted.channel)] = state
+                    places.append(_place_of(wanted, state))
+                    self._enter(wanted.channel, state.n)
                 case NotJoined(code):
                     refused.append(_refuse(asked.ref, code))
                 case _:
                     assert_never(outcome)
-        self._channels.update({name: state.n for name, state in joined.items()})
         if asked.greeting:
             # A channel that could not be resumed is missing from the welcome; the client subscribes anew.
-            return [self._welcome(asked.ref, joined, now)]
-        return refused + [self._reply(asked.ref, state, now) for state in joined.values()]
+            return [self._welcome(asked.ref, joined, now, places[0] if len(places) == 1 else None)]
+        replies = zip(joined.values(), places, strict=True)
+        return refused + [self._reply(asked.ref, state, now, place) for state, place in replies]
+
+    def _enter(self, name: ChannelName, n: int) -> None:
+        former = self._channels.get(str(name))
+        if former is not None:
+            self._names.pop(former, None)
+        self._channels[str(name)] = n
+        self._names[n] = name
+
+    def answered(self, ref: int, answer: Answer, now: int) -> list[Effect]:
+        """Take what became of a Request."""
+        if self.closed:
+            return []
+        self._asking -= 1
+        if isinstance(answer, Failed):
+            return [_refuse(ref, answer.code, answer.retry_ms)]
+        return [self._reply(ref, answer, now)]
+
+    def taken_off(self, n: int, code: str, now: int) -> list[Effect]:
+        """Take that the subscription with number `n` may not go on."""
+        name = self._names.pop(n, None)
+        if self.closed or name is None:
+            return []
+        self._channels.pop(str(name), None)
+        self.last_out = now
+        return [Unsubscribe(n), Send(protocol.encode(protocol.Notice("unsub", protocol.TakenOff(n, code))))]
+
+    def going_away(self, deadline_ms: int, spread_ms: int) -> list[Effect]:
+        """Take that the connection will be closed within `deadline_ms`; whoever said hello is told."""
+        if self.state is not State.OPEN:
+            return []
+        notice = protocol.Notice("goaway", protocol.GoAway(deadline_ms, spread_ms))
+        return [Send(protocol.encode(notice))]
 
     # --- time ---
 
@@ -374,9 +407,11 @@ class Session:
 
     # --- common ---
 
-    def _reply(self, ref: int, body: protocol.ReplyBody, now: int) -> Send:
+    def _reply(
+        self, ref: int, body: protocol.ReplyBody, now: int, place: tuple[str, int] | None = None
+    ) -> Send:
         self.last_out = now
-        return Send(protocol.encode(protocol.Reply(ref, body)))
+        return Send(protocol.encode(protocol.Reply(ref, body)), place)
 
     def _spend(self, budget: str, ref: int | None, now: int) -> list[Effect]:
         """Take from a budget; over it, answer the refusal, and the close at the third in a minute."""
@@ -404,3 +439,28 @@ class Session:
 
 def _refuse(ref: int, code: str, retry_ms: int | None = None) -> Send:
     return Send(protocol.encode(protocol.refusal(ref, code, retry_ms)))
+
+
+def _request_of(
+    payload: Msg | History | Ack | Read | Typing, key: str | None, name: ChannelName, ref: int
+) -> Request | None:
+    """Answer the request that a command makes; None for a message without a usable client key."""
+    match payload:
+        case Msg(text=text):
+            return None if key is None else Say(ref, name, key, text)
+        case History(before=before, limit=limit):
+            return Fetch(ref, name, before, limit)
+        case Ack(s=s):
+            return Mark(ref, name, s, read=False)
+        case Read(s=s):
+            return Mark(ref, name, s, read=True)
+        case Typing():
+            return ShowTyping(ref, name)
+        case _:
+            assert_never(payload)
+
+
+def _place_of(wanted: Wanted, state: protocol.ChannelState) -> tuple[str, int]:
+    """Answer where the client is after the reply: what it missed is still to come."""
+    goes_on = state.snapshot is None and not state.reset and wanted.epoch == state.epoch
+    return state.epoch, wanted.since if goes_on and wanted.since is not None else state.top

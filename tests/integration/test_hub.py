@@ -1,84 +1,43 @@
 """A listener with real sockets and a feed over a real nats-server."""
 
 import asyncio
-import contextlib
 import json
 import socket
 import time
 from collections.abc import AsyncIterator
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from cells.log import connection
 from cells.tokens import Claims
-from realtime.client import RealtimeClient, Update
-from realtime.feed_nats import NatsFeed
-from realtime.hub import COALESCE_MS, Hub
-from realtime.protocol import SUBPROTOCOL, CloseCode
+from realtime.client import RealtimeClient
+from realtime.codes import CloseCode
+from realtime.desk import SPREAD_MS, DeskSettings
+from realtime.latest import COALESCE_MS
+from realtime.protocol import SUBPROTOCOL
 from realtime.rate import Rate
 from realtime.session import Limits
-from realtime.shell_ws import Settings, Shell, epoch_ms, monotonic_ms
-from realtime.tokens import KnownTokens
-from realtime.views import SaleView
+from realtime.shell_ws import Settings
+from tests.integration.hub_cell import (
+    ORIGIN,
+    SOON,
+    Cell,
+    close_code,
+    dial,
+    greeted,
+    hear,
+    people,
+    read_until,
+    say,
+    unlimited,
+)
 from tests.integration.nats_process import NatsProcess, eventually
 from tests.unit.realtime.builders import OTHER, SALE, sale_view
 
 CHANNEL = f"sale:{SALE}"
-ORIGIN = "https://shop.example"
-SOON = 5.0
-
-
-class Cell:
-    """A hub with its listener, and the writer's side of NATS."""
-
-    def __init__(self, server: NatsProcess, settings: Settings, claims: dict[str, Claims]) -> None:
-        self._server = server
-        self._settings = settings
-        self._claims = claims
-        self.sales: dict[str, SaleView] = {}
-        self.port = 0
-        self.shell: Shell
-
-    async def __aenter__(self) -> Self:
-        self._client = await connection.connect(self._server.url, "hub")
-        self._writer = await connection.connect(self._server.url, "writer")
-        await self._writer.subscribe("cell.c1.sale-get", cb=self._answer)
-        await self._writer.flush()
-        hub = Hub(monotonic_ms)
-        feed = NatsFeed(self._client, "c1", self._epoch)
-        feed.watch(hub.publish)
-        await feed.start()
-        await self._client.flush()
-        self.shell = Shell(self._settings, hub, feed, KnownTokens(self._claims))
-        self._tasks = [asyncio.create_task(hub.run()), asyncio.create_task(self.shell.run())]
-        self.port = await self.shell.open("127.0.0.1", 0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.shell.drain(0, 1.0)
-        for task in self._tasks:
-            task.cancel()
-        await connection.close(self._client)
-        await connection.close(self._writer)
-
-    @property
-    def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/rt"
-
-    async def put(self, view: SaleView) -> None:
-        self.sales[view.id] = view
-        await self._writer.publish(f"cell.c1.sale.{view.id}", msgspec.msgpack.encode(view))
-
-    async def _answer(self, message) -> None:
-        await message.respond(msgspec.msgpack.encode(self.sales.get(message.data.decode())))
-
-    async def _epoch(self) -> str:
-        return "e1"
 
 
 @pytest.fixture
@@ -89,68 +48,29 @@ async def server(tmp_path) -> AsyncIterator[NatsProcess]:
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(node="hub-1", origins=frozenset({ORIGIN}), limits=Limits(hello_ms=400))
+    return Settings(origins=frozenset({ORIGIN}))
+
+
+@pytest.fixture
+def desk() -> DeskSettings:
+    return DeskSettings("hub-1", Limits(hello_ms=400))
 
 
 @pytest.fixture
 def claims() -> dict[str, Claims]:
-    now = epoch_ms()
-    return {
-        "ada": Claims(sub="usr_1", role="buyer", sid="s1", exp=now + 600_000, iat=now, name="Ada"),
-        "brief": Claims(sub="usr_2", role="buyer", sid="s2", exp=now + 1_500, iat=now, name="Bea"),
-        "past": Claims(sub="usr_3", role="buyer", sid="s3", exp=now - 1, iat=now, name="Cyd"),
-    }
+    return people()
 
 
 @pytest.fixture
-async def cell(server, settings, claims) -> AsyncIterator[Cell]:
-    async with Cell(server, settings, claims) as running:
+async def cell(server, settings, desk, claims) -> AsyncIterator[Cell]:
+    async with Cell(server.url, settings, desk, claims) as running:
         yield running
-
-
-async def dial(cell: Cell, **options: Any) -> ClientConnection:
-    options.setdefault("subprotocols", [Subprotocol(SUBPROTOCOL)])
-    return await connect(options.pop("url", cell.url), compression=None, ping_interval=None, **options)
-
-
-async def greeted(cell: Cell, d: dict[str, Any] | None = None, **options: Any) -> ClientConnection:
-    client = await dial(cell, **options)
-    await say(client, "hello", d or {})
-    await hear(client)
-    return client
-
-
-async def say(client: ClientConnection, name: str, d: dict[str, Any], i: int = 1) -> None:
-    await client.send(json.dumps({"i": i, "t": name, "d": d}))
-
-
-async def hear(client: ClientConnection) -> Any:
-    return json.loads(await asyncio.wait_for(client.recv(), SOON))
-
-
-async def close_code(client: ClientConnection) -> int:
-    async with asyncio.timeout(SOON):
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                await client.recv()
-    assert client.close_code is not None
-    return client.close_code
 
 
 async def status_of(cell: Cell, **options: Any) -> InvalidStatus:
     with pytest.raises(InvalidStatus) as caught:
         await dial(cell, **options)
     return caught.value
-
-
-async def read_until(client: RealtimeClient, position: int) -> list[Update]:
-    seen = []
-    async with asyncio.timeout(SOON):
-        async for update in client.updates():
-            seen.append(update)
-            if update.position >= position:
-                break
-    return seen
 
 
 # --- letting in ---
@@ -180,9 +100,9 @@ async def test_an_allowed_origin_is_let_in(cell):
     await client.close()
 
 
-async def test_too_many_handshakes_are_told_when_to_come_back(server, settings, claims):
+async def test_too_many_handshakes_are_told_when_to_come_back(server, settings, desk, claims):
     slow = msgspec.structs.replace(settings, handshakes=Rate(per_second=0.01, burst=2))
-    async with Cell(server, slow, claims) as cell:
+    async with Cell(server.url, slow, desk, claims) as cell:
         clients = [await dial(cell), await dial(cell)]
         refused = (await status_of(cell)).response
 
@@ -191,14 +111,14 @@ async def test_too_many_handshakes_are_told_when_to_come_back(server, settings, 
             await client.close()
 
 
-async def test_a_full_hub_refuses_and_lets_in_again(server, settings, claims):
+async def test_a_full_hub_refuses_and_lets_in_again(server, settings, desk, claims):
     small = msgspec.structs.replace(settings, max_connections=1)
-    async with Cell(server, small, claims) as cell:
+    async with Cell(server.url, small, desk, claims) as cell:
         first = await greeted(cell)
 
         assert (await status_of(cell)).response.status_code == 503
         await first.close()
-        await eventually(lambda: cell.shell.connections == 0)
+        await eventually(lambda: cell.connections == 0)
         await (await greeted(cell)).close()
 
 
@@ -375,9 +295,10 @@ async def test_unsub_ends_the_events(cell):
 # --- slow readers ---
 
 
-async def test_a_reader_that_stands_still_is_closed_and_holds_nobody_up(server, settings, claims):
-    fast = msgspec.structs.replace(settings, stuck_ms=500, send_buffer=4096, limits=Limits(rates=False))
-    async with Cell(server, fast, claims) as cell:
+async def test_a_reader_that_stands_still_is_closed_and_holds_nobody_up(server, settings, desk, claims):
+    fast = msgspec.structs.replace(settings, send_buffer=4096)
+    quick = msgspec.structs.replace(unlimited(desk), stuck_ms=500)
+    async with Cell(server.url, fast, quick, claims) as cell:
         await cell.put(sale_view(1))
         stuck = await still_reader(cell)
         async with RealtimeClient(cell.url) as lively:
@@ -385,13 +306,13 @@ async def test_a_reader_that_stands_still_is_closed_and_holds_nobody_up(server, 
             await flood_with_replies(stuck)
             await cell.put(sale_view(2))
             await read_until(lively, 2)
-            await eventually(lambda: cell.shell.connections == 1)
+            await eventually(lambda: cell.connections == 1)
         stuck.close()
 
 
-async def test_a_reader_that_was_slow_gets_the_newest_state_and_no_other(server, settings, claims):
-    small = msgspec.structs.replace(settings, send_buffer=4096, limits=Limits(rates=False))
-    async with Cell(server, small, claims) as cell:
+async def test_a_reader_that_was_slow_gets_the_newest_state_and_no_other(server, settings, desk, claims):
+    small = msgspec.structs.replace(settings, send_buffer=4096)
+    async with Cell(server.url, small, unlimited(desk), claims) as cell:
         await cell.put(sale_view(1))
         raw = await still_reader(cell)
         await flood_with_replies(raw)
@@ -446,41 +367,41 @@ def masked(text: str) -> bytes:
 # --- the end, and the client ---
 
 
-async def test_draining_tells_everybody_when_to_come_back_and_lets_nobody_in(server, settings, claims):
-    async with Cell(server, settings, claims) as cell:
+async def test_draining_tells_everybody_when_to_come_back_and_lets_nobody_in(server, settings, desk, claims):
+    async with Cell(server.url, settings, desk, claims) as cell:
         clients = [await greeted(cell) for _ in range(20)]
         started = time.monotonic()
-        await cell.shell.drain(2_000, 1.5)
+        await cell.shell.drain(leave_ms=0, spread_ms=0, seconds=1.5)
 
         assert time.monotonic() - started < 2.0
         reasons = []
         for client in clients:
             assert await close_code(client) == CloseCode.DRAINING
             reasons.append(json.loads(client.close_reason or "")["retry_ms"])
-        assert all(0 <= reason <= 2_000 for reason in reasons)
+        assert all(0 <= reason <= SPREAD_MS for reason in reasons)
         assert len(set(reasons)) > 5
         with pytest.raises(OSError, match="failed"):
             await dial(cell)
 
 
-async def test_a_client_that_answers_no_close_does_not_hold_up_the_drain(server, settings, claims):
-    async with Cell(server, settings, claims) as cell:
+async def test_a_client_that_answers_no_close_does_not_hold_up_the_drain(server, settings, desk, claims):
+    async with Cell(server.url, settings, desk, claims) as cell:
         await cell.put(sale_view(1))
         raw = await still_reader(cell)
         started = time.monotonic()
-        await cell.shell.drain(0, 0.5)
+        await cell.shell.drain(leave_ms=0, spread_ms=0, seconds=0.5)
 
         assert time.monotonic() - started < 1.0
         raw.close()
 
 
-async def test_the_client_comes_back_and_resumes_where_it_was(server, settings, claims):
-    async with Cell(server, settings, claims) as cell:
+async def test_the_client_comes_back_and_resumes_where_it_was(server, settings, desk, claims):
+    async with Cell(server.url, settings, desk, claims) as cell:
         await cell.put(sale_view(1))
         async with RealtimeClient(cell.url, chance=lambda: 0.0) as client:
             await client.sub(CHANNEL)
             await read_until(client, 1)
-            await cell.shell.close_all(CloseCode.DRAINING, 0)
+            await cell.desk.close_all(CloseCode.DRAINING, 0)
             await cell.put(sale_view(5, available=42))
             updates = await read_until(client, 5)
 
@@ -489,9 +410,9 @@ async def test_the_client_comes_back_and_resumes_where_it_was(server, settings, 
             assert client.closes == [CloseCode.DRAINING]
 
 
-async def test_the_client_stops_after_a_close_for_good(server, settings, claims):
-    async with Cell(server, settings, claims) as cell, RealtimeClient(cell.url) as client:
-        await cell.shell.close_all(CloseCode.SESSION_REVOKED, 0)
+async def test_the_client_stops_after_a_close_for_good(server, settings, desk, claims):
+    async with Cell(server.url, settings, desk, claims) as cell, RealtimeClient(cell.url) as client:
+        await cell.desk.close_all(CloseCode.SESSION_REVOKED, 0)
         with pytest.raises(Exception, match="4501"):
             await read_until(client, 1)
 

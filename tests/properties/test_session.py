@@ -8,21 +8,27 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime import protocol
+from realtime import codes, protocol
 from realtime.client import applies
-from realtime.hub import COALESCE_MS, Hub
-from realtime.protocol import ChannelState
-from realtime.session import (
+from realtime.effects import (
     Close,
+    Failed,
+    Fetch,
     Identity,
     Joined,
+    Mark,
     NotJoined,
+    Say,
     Send,
-    Session,
+    ShowTyping,
     Subscribe,
     Unsubscribe,
     VerifyToken,
 )
+from realtime.hub import Hub
+from realtime.latest import COALESCE_MS
+from realtime.protocol import ChannelState
+from realtime.session import Session
 from tests.unit.realtime.builders import NAME, SALE, RecordingSubscriber, new_session, sale_view
 
 CHANNEL = f"sale:{SALE}"
@@ -33,15 +39,18 @@ JSON = st.recursive(
 )
 PAYLOADS = st.one_of(
     JSON,
-    st.fixed_dictionaries({"ch": st.sampled_from((CHANNEL, "sale:x", "room:1"))}),
+    st.fixed_dictionaries({"ch": st.sampled_from((CHANNEL, "sale:x", "room:1", f"room:{SALE}", "me"))}),
     st.fixed_dictionaries({"n": st.integers(0, 3)}),
+    st.fixed_dictionaries({"n": st.just(1), "text": st.text(max_size=5)}),
+    st.fixed_dictionaries({"n": st.just(1), "s": st.integers(-1, 9), "limit": st.integers(0, 200)}),
     st.fixed_dictionaries({"token": st.text(max_size=5)}),
     st.fixed_dictionaries(
         {"resume": st.lists(st.tuples(st.just(CHANNEL), st.just("e"), st.integers()), max_size=3)}
     ),
 )
 COMMANDS = st.fixed_dictionaries(
-    {"i": st.integers(0, 9), "t": st.sampled_from((*protocol.COMMANDS, "dance")), "d": PAYLOADS}
+    {"i": st.integers(0, 9), "t": st.sampled_from((*protocol.COMMANDS, "dance")), "d": PAYLOADS},
+    optional={"k": st.text(max_size=3)},
 )
 FRAMES = st.one_of(
     st.text(max_size=200),
@@ -63,6 +72,8 @@ def answer(session: Session, effect, now: int, *, yes: bool):
         case Subscribe():
             state = Joined(ChannelState(1, "e", 5)) if yes else NotJoined("not_found")
             return session.subscribed(effect, (state,) * len(effect.wanted), now)
+        case Say() | Mark() | Fetch() | ShowTyping():
+            return session.answered(effect.ref, protocol.Placed(7) if yes else Failed("muted", 50), now)
         case _:
             return []
 
@@ -81,13 +92,15 @@ def test_no_sequence_of_frames_breaks_a_session(greeted, steps):
             effect = queue.pop(0)
 
             assert not was_closed
-            assert isinstance(effect, Send | VerifyToken | Subscribe | Unsubscribe | Close)
+            assert isinstance(
+                effect, Send | VerifyToken | Subscribe | Unsubscribe | Say | Mark | Fetch | ShowTyping | Close
+            )
             if isinstance(effect, Send):
                 assert isinstance(json.loads(effect.frame), dict)
             if isinstance(effect, Close):
                 assert effect.code in range(4000, 4600)
                 assert session.closed
-                assert len(protocol.encode_reason(effect.retry_ms)) <= 123
+                assert len(codes.encode_reason(effect.retry_ms)) <= 123
                 assert queue == []
             queue = answer(session, effect, now, yes=yes) + queue
         assert session.closed is (session.deadline() is None)

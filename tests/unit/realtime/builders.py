@@ -5,9 +5,11 @@ from typing import Any
 
 from cells.kernel.ids import new_id
 from cells.kernel.money import Money
-from realtime.hub import Channel
-from realtime.protocol import ChannelName
-from realtime.session import Close, Effect, Limits, Send, Session, Subscribe, VerifyToken
+from realtime.channels import ChannelName
+from realtime.effects import Close, Effect, Send, Subscribe, VerifyToken
+from realtime.packet import Packet
+from realtime.session import Limits, Session
+from realtime.subscriber import Conflated
 from realtime.views import SaleView
 
 SALE = new_id("sal", 7, 1_800_000_000_000, b"0123456789")
@@ -81,8 +83,19 @@ def payload(frame: bytes) -> Any:
 class RecordingSubscriber:
     """A subscriber that reads everything at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, user: str | None = None) -> None:
+        self.user = user
         self.events: list[Any] = []
+        self.signals: list[Any] = []
+        self.packets: list[Packet] = []
 
-    def offer(self, channel: Channel, frame: bytes) -> None:  # noqa: ARG002 - the port's shape
-        self.events.append(payload(frame))
+    def offer(self, channel: Conflated, packet: Packet, now: int) -> None:  # noqa: ARG002 - the port's shape
+        self.deliver(packet, now)
+
+    def deliver(self, packet: Packet, now: int) -> None:  # noqa: ARG002 - the port's shape
+        read = payload(packet.frame)
+        self.packets.append(packet)
+        self.events += read if isinstance(read, list) else [read]
+
+    def signal(self, packet: Packet) -> None:
+        self.signals.append(payload(packet.frame))

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from realtime.hub import COALESCE_MS, SENDS_BETWEEN_YIELDS, VIEWERS_MS, Hub
+from realtime.hub import SENDS_BETWEEN_YIELDS, Hub
+from realtime.latest import COALESCE_MS, VIEWERS_MS
 from tests.unit.realtime.builders import NAME, OTHER, RecordingSubscriber, sale_view
 
 
@@ -96,7 +97,7 @@ async def test_a_newcomer_is_told_the_last_event_and_the_next_one_follows_it(sta
     await stage.after(0)
     stage.hub.publish(sale_view(3, available=97))
     newcomer = stage.join(99)
-    state = stage.hub.channel(NAME).state(None, None)
+    state = stage.hub.latest(NAME).state(None, None)
     await stage.after(COALESCE_MS)
 
     assert (state.top, b'"available":98' in bytes(state.snapshot)) == (2, True)
@@ -105,7 +106,7 @@ async def test_a_newcomer_is_told_the_last_event_and_the_next_one_follows_it(sta
 
 async def test_who_is_up_to_date_needs_no_snapshot(stage):
     stage.join(7)
-    channel = stage.hub.channel(NAME)
+    channel = stage.hub.latest(NAME)
 
     assert channel.state("e1", 7).snapshot is None
     assert channel.state("e1", 6).snapshot is not None
@@ -114,12 +115,12 @@ async def test_who_is_up_to_date_needs_no_snapshot(stage):
 
 async def test_the_number_is_the_same_for_all_and_not_used_again(stage):
     first, second = stage.join(), stage.join()
-    channel = stage.hub.channel(NAME)
+    channel = stage.hub.latest(NAME)
     stage.hub.leave(channel.n, first)
     stage.hub.leave(channel.n, second)
     stage.join()
 
-    assert stage.hub.channel(NAME).n == channel.n + 1
+    assert stage.hub.latest(NAME).n == channel.n + 1
 
 
 async def test_a_channel_without_subscribers_is_closed(stage):
@@ -129,7 +130,7 @@ async def test_a_channel_without_subscribers_is_closed(stage):
     stage.hub.leave(1, subscriber)
     await stage.after(COALESCE_MS)
 
-    assert stage.hub.channel(NAME) is None
+    assert stage.hub.latest(NAME) is None
     assert list(stage.hub.names()) == []
     assert subscriber.events == []
 
@@ -195,20 +196,11 @@ async def test_a_steady_stream_of_viewers_does_not_put_off_the_count(stage):
 
 
 async def test_a_frame_is_encoded_once_for_all(stage):
-    class Keeping:
-        def __init__(self) -> None:
-            self.frames: list[bytes] = []
-
-        def offer(self, channel, frame) -> None:  # noqa: ARG002 - the port's shape
-            self.frames.append(frame)
-
-    keepers = [Keeping() for _ in range(3)]
-    for keeper in keepers:
-        stage.hub.join(NAME, keeper, "e1", sale_view(1))
+    keepers = [stage.join(1) for _ in range(3)]
     stage.hub.publish(sale_view(2))
     await stage.after(0)
 
-    assert keepers[0].frames[0] is keepers[1].frames[0] is keepers[2].frames[0]
+    assert keepers[0].packets[0] is keepers[1].packets[0] is keepers[2].packets[0]
 
 
 async def test_a_big_room_lets_others_have_a_turn(stage):
@@ -229,5 +221,5 @@ async def test_a_log_made_anew_forgets_every_channel(stage):
     await stage.after(COALESCE_MS)
     stage.hub.leave(1, subscriber)
 
-    assert stage.hub.channel(NAME) is None
+    assert stage.hub.latest(NAME) is None
     assert subscriber.events == []

@@ -1,8 +1,9 @@
 """The write path: budget, and conflation for a reader that lags."""
 
-from realtime.hub import Channel
+from realtime.channels import ChannelName
+from realtime.latest import LatestChannel
 from realtime.outbox import BUDGET, Outbox
-from realtime.protocol import ChannelName
+from realtime.packet import Packet
 from tests.unit.realtime.builders import OTHER, SALE, payload, sale_view
 
 
@@ -13,18 +14,18 @@ class FakeWire:
         self.frames: list[bytes] = []
         self.held = 0
 
-    def write(self, frame: bytes) -> None:
-        self.frames.append(frame)
+    def write(self, packet: Packet) -> None:
+        self.frames.append(packet.frame)
 
     def buffered(self) -> int:
         return self.held
 
 
-def channel(sale: str = SALE) -> Channel:
-    return Channel(ChannelName("sale", sale), 1, "e1", sale_view(1, sale=sale), 0)
+def channel(sale: str = SALE) -> LatestChannel:
+    return LatestChannel(ChannelName("sale", sale), 1, "e1", sale_view(1, sale=sale), 0)
 
 
-def advance(target: Channel, position: int) -> bytes:
+def advance(target: LatestChannel, position: int) -> Packet:
     target.newest = sale_view(position)
     return target.advance(position)
 
@@ -35,7 +36,7 @@ def test_events_are_written_at_once_while_the_reader_keeps_up():
     frame = advance(target, 2)
 
     assert outbox.offer(target, frame)
-    assert wire.frames == [frame]
+    assert wire.frames == [frame.frame]
 
 
 def test_a_lagging_reader_gets_only_the_newest_and_from_where_it_was():
@@ -77,8 +78,8 @@ def test_viewers_alone_are_not_owed():
 
 def test_paying_stops_when_it_fills_the_wire_again():
     class Filling(FakeWire):
-        def write(self, frame: bytes) -> None:
-            super().write(frame)
+        def write(self, packet: Packet) -> None:
+            super().write(packet)
             outbox.stalled(1)
 
     wire = Filling()
@@ -101,8 +102,8 @@ def test_replies_are_written_up_to_the_budget():
     outbox.stalled(0)
     wire.held = BUDGET - 10
 
-    assert outbox.send(b"x" * 10)
-    assert not outbox.send(b"x" * 11)
+    assert outbox.send(Packet(b"x" * 8))
+    assert not outbox.send(Packet(b"x" * 9))
     assert len(wire.frames) == 1
 
 
@@ -114,3 +115,13 @@ def test_a_reader_is_stuck_when_it_has_not_drained_in_time():
     outbox.drained()
 
     assert (before, during, outbox.stuck_at(10_000)) == (None, 15_000, None)
+
+
+def test_a_lagging_reader_gets_no_signals():
+    wire = FakeWire()
+    outbox = Outbox(wire)
+    kept = outbox.signal(Packet(b"1"))
+    outbox.stalled(0)
+
+    assert (kept, outbox.signal(Packet(b"2"))) == (True, False)
+    assert len(wire.frames) == 1

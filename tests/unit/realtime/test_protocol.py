@@ -3,7 +3,10 @@
 import pytest
 
 from realtime import protocol
-from realtime.protocol import BadFrame, CloseCode, Retry, decode_frame, decode_reason, encode_reason, retry_of
+from realtime.channels import ChannelName, channel_name
+from realtime.codes import CloseCode, Retry, decode_reason, encode_reason, retry_of
+from realtime.packet import text_frame
+from realtime.protocol import BadFrame, decode_frame
 from tests.unit.realtime.builders import SALE
 
 
@@ -97,14 +100,27 @@ def test_a_close_reason_survives_the_wire_and_a_foreign_one_says_nothing():
 
 
 @pytest.mark.parametrize(
-    "name", ("sale:", "sale:x", "room:" + SALE, SALE, "sale:" + SALE + ".*", "sale:usr" + SALE[3:])
+    "name",
+    (
+        "sale:",
+        "sale:x",
+        "chat:" + SALE,
+        "me:" + SALE,
+        "room",
+        SALE,
+        "sale:" + SALE + ".*",
+        "sale:usr" + SALE[3:],
+    ),
 )
 def test_a_name_that_cannot_be_a_channel_is_none(name):
-    assert protocol.channel_name(name) is None
+    assert channel_name(name) is None
 
 
 def test_a_channel_name_survives_being_taken_apart():
-    assert str(protocol.channel_name(f"sale:{SALE}")) == f"sale:{SALE}"
+    assert str(channel_name(f"sale:{SALE}")) == f"sale:{SALE}"
+    assert str(channel_name("me", "usr_1")) == "me"
+    assert channel_name("me", "usr_1") == ChannelName("me", "usr_1")
+    assert ChannelName("me", "usr_1").key == "me:usr_1"
 
 
 @pytest.mark.parametrize("size", (0, 125, 126, 65_535, 65_536))
@@ -113,4 +129,4 @@ def test_a_text_frame_has_the_header_of_rfc_6455(size):
 
     payload = b"x" * size
 
-    assert protocol.text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
+    assert text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)

@@ -5,16 +5,11 @@ import json
 import pytest
 
 from realtime import protocol
-from realtime.protocol import ChannelState, CloseCode
-from realtime.session import (
-    DEAD_AFTER_MS,
-    MAX_SOCKETS_PER_USER,
-    MAX_SUBSCRIPTIONS,
-    RATES,
+from realtime.codes import CloseCode
+from realtime.effects import (
     Close,
     Identity,
     Joined,
-    Limits,
     NotJoined,
     Purpose,
     Send,
@@ -22,6 +17,8 @@ from realtime.session import (
     Unsubscribe,
     VerifyToken,
 )
+from realtime.protocol import ChannelState
+from realtime.session import DEAD_AFTER_MS, MAX_SOCKETS_PER_USER, MAX_SUBSCRIPTIONS, RATES, Limits
 from tests.unit.realtime.builders import (
     OTHER,
     SALE,
