@@ -23,7 +23,9 @@ from server.accounts import feature as accounts
 from server.accounts.operators import OperatorKeys
 from server.accounts.passwords import Passwords
 from server.catalogue import feature as catalogue
+from server.chat import feature as chat
 from server.checkout import feature as checkout
+from server.feed import feature as feed
 from server.flash_sale import feature as flash_sale
 from server.orders import feature as orders
 from server.store import engine
@@ -86,6 +88,8 @@ def features(
         flash_sale.assemble(parts, sales, projected),
         checkout.assemble(parts, sales),
         orders.assemble(parts, projected),
+        chat.assemble(parts, projected),
+        feed.assemble(parts),
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,14 @@ from cells.log.jetstream import JetStreamLog
 from cells.log.port import LogUnavailable, Mark
 from cells.process import Process, State
 from server.checkout.recovery import run_recovery
+from server.feed.projection import FeedProjection
+from server.feed.teller import Teller
 from server.flash_sale.adapters import WriterClient
 from server.payments.adapters import SandboxProvider
 from server.projections import projections
 from server.store import engine, waiting
 from server.store.checkpoints import PostgresStore
+from server.store.projection import Projection
 
 _log = structlog.get_logger(__name__)
 
@@ -48,12 +51,13 @@ async def main(config: CellConfig, process: Process) -> None:
     if log is None:
         return
     health, started = _HealthReport(process, log), asyncio.Event()
+    listed = projections()
     projector = Projector(
         log,
         PostgresStore(),
-        projections(),
+        listed,
         report=health.projector,
-        advanced=_Announcer(log, config.cell).advanced,
+        advanced=_Announcer(log, config.cell, listed).advanced,
         note=_Noter(log, Path(config.data) / "marks").note,
     )
     try:
@@ -146,14 +150,17 @@ class _HealthReport:
 
 
 class _Announcer:
-    """Tells the other processes how far the projections are."""
+    """Tells the other processes how far the projections are, and accounts what has happened to them."""
 
-    def __init__(self, log: JetStreamLog, cell: str) -> None:
+    def __init__(self, log: JetStreamLog, cell: str, listed: Sequence[Projection]) -> None:
         self._log = log
         self._subject = waiting.subject(cell)
+        self._tellers = [Teller(log.client, cell, p) for p in listed if isinstance(p, FeedProjection)]
 
     async def advanced(self, position: int) -> None:
-        """Publish; whoever misses it looks at the checkpoint."""
+        """Publish; whoever misses it looks at the checkpoint, or finds the gap."""
+        for teller in self._tellers:
+            await teller.tell()
         with contextlib.suppress(NatsError, OSError):
             await self._log.client.publish(self._subject, waiting.encode(position))
 

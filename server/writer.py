@@ -20,6 +20,7 @@ from cells.log.jetstream import JetStreamLog
 from cells.log.port import LogUnavailable
 from cells.process import Process
 from server import leading
+from server.chat.writing import ChatFamily
 from server.flash_sale.writing import SaleFamily
 from server.valkey import connect as connect_valkey
 
@@ -28,7 +29,7 @@ _log = structlog.get_logger(__name__)
 RETRY_SECONDS = 0.25
 CHECK_SECONDS = 0.5
 
-FAMILIES: leading.Families = (SaleFamily,)
+FAMILIES: leading.Families = (SaleFamily, ChatFamily)
 
 
 class Term:

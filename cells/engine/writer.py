@@ -67,7 +67,10 @@ class _Batch(msgspec.Struct):
 
 
 class Writer(Generic[S, C]):
-    """The single owner of a kind of hot aggregates. `on_superseded` is called once, when it finds it is not."""
+    """The single owner of a kind of hot aggregates. `on_superseded` is called once, when it finds it is not.
+
+    Of the idle ones the `kept` most recently used stay in memory.
+    """
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class Writer(Generic[S, C]):
         term: int,
         name: str,
         on_superseded: Callable[[], None] = lambda: None,
+        kept: int = KEPT_IDLE,
     ) -> None:
         self._log = log
         self._rules = rules
@@ -87,6 +91,7 @@ class Writer(Generic[S, C]):
         self._term = term
         self._name = name
         self._on_superseded = on_superseded
+        self._kept = kept
         self._owned: dict[str, Owned[S]] = {}
         self._loading: dict[str, asyncio.Task[Owned[S]]] = {}
         self._queued = 0
@@ -159,7 +164,7 @@ class Writer(Generic[S, C]):
         self._owned[key] = owned
         if owned.chain.version:
             self._watcher.loaded(Changed(key, owned.state, owned.chain.version, owned.chain.position, []))
-        self._unload_idle()
+        self._unload_idle(owned)
         return owned
 
     async def _fold(self, owned: Owned[S]) -> None:
@@ -187,14 +192,15 @@ class Writer(Generic[S, C]):
                 msg = f"{owned.key} could not be taken over: {reason}"
                 raise LogUnavailable(msg)
 
-    def _unload_idle(self) -> None:
-        if len(self._owned) <= KEPT_IDLE:
+    def _unload_idle(self, newest: Owned[S]) -> None:
+        if len(self._owned) <= self._kept:
             return
         for owned in list(self._owned.values()):
-            if not owned.queue and owned.task is None and self._rules.idle(owned.state):
+            busy = owned.queue or owned.task is not None or owned is newest
+            if not busy and self._rules.idle(owned.state):
                 del self._owned[owned.key]
                 self._watcher.unloaded(owned.key)
-                if len(self._owned) <= KEPT_IDLE:
+                if len(self._owned) <= self._kept:
                     return
 
     # --- deciding and committing ---------------------------------------------------------------------------
@@ -205,6 +211,8 @@ class Writer(Generic[S, C]):
             owned.task.add_done_callback(_report)
 
     async def _drain(self, owned: Owned[S]) -> None:
+        if self._owned.get(owned.key) is owned:
+            self._owned[owned.key] = self._owned.pop(owned.key)  # behind those used less recently
         await asyncio.sleep(0)  # lets the rest of this turn's commands join the first commit
         try:
             while not self._stopped:

@@ -7,6 +7,7 @@ from cells.kernel.codec import Registry
 from server.accounts import decide as accounts
 from server.accounts import operators
 from server.catalogue import decide as catalogue
+from server.chat import model as chat
 from server.flash_sale import model as flash_sale
 from server.payments import decide as payments
 from server.payments import rules as sandbox
@@ -24,4 +25,5 @@ def registries() -> Mapping[str, Registry]:
         sandbox.BOOK,
         idempotency.DECIDER,
     )
-    return {flash_sale.KIND: flash_sale.EVENTS, **{d.kind: d.registry for d in deciders}}
+    hot = {flash_sale.KIND: flash_sale.EVENTS, chat.ROOM: chat.EVENTS, chat.CONVERSATION: chat.EVENTS}
+    return {**hot, **{d.kind: d.registry for d in deciders}}

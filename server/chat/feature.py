@@ -1,0 +1,36 @@
+"""Chat, assembled."""
+
+import asyncio
+
+from cells.engine.client import WriterClient
+from server.chat.channels import ChannelDesk, Epoch
+from server.chat.desk import ChatDesk
+from server.chat.history import History
+from server.chat.http import handlers
+from server.chat.model import Answer, Command
+from server.chat.responder import Responder
+from server.chat.wire import WIRE
+from server.flash_sale.views import SaleViews
+from server.store.waiting import Projected
+from server.web.feature import Feature, Parts
+
+
+def assemble(parts: Parts, projected: Projected) -> Feature:
+    """Offer conversations and rooms, over HTTP and to the hubs."""
+    cell = parts.config.cell
+    writer: WriterClient[Command, Answer] = WriterClient(parts.bus, cell, parts.clock, WIRE)
+    desk = ChatDesk(writer, SaleViews(parts.bus, cell), parts.log, projected, parts.clock)
+    history = History(parts.log)
+    channels = ChannelDesk(desk, history, Epoch(parts.log), parts.clock)
+    responder = Responder(parts.bus)
+
+    async def listen() -> None:
+        await writer.start()
+        await channels.listen(responder, cell)
+        await asyncio.Event().wait()
+
+    return Feature(
+        "chat",
+        routes=handlers(desk, history, parts.idempotency, projected, parts.clock),
+        background=(listen,),
+    )

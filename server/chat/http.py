@@ -1,0 +1,348 @@
+"""Conversations and rooms over HTTP."""
+
+import os
+from typing import Annotated, Any, cast
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+
+from cells.kernel.chance import fresh
+from cells.kernel.clock import Clock, rfc3339
+from cells.kernel.errors import Rejected
+from cells.kernel.ids import is_id, slot_in
+from realtime.events import Event
+from server.chat import read
+from server.chat.bodies import (
+    ConversationPage,
+    Cursors,
+    MessagePage,
+    MessageView,
+    Moderated,
+    Moderation,
+    NewConversation,
+    NewMessage,
+    OpenedConversation,
+    ReadCursor,
+)
+from server.chat.desk import ChatDesk
+from server.chat.frames import Author, MessageBody
+from server.chat.history import History
+from server.chat.model import (
+    MAX_SLOW_SECONDS,
+    CursorsMoved,
+    LookAt,
+    Moderate,
+    MoveCursors,
+    Posted,
+    Role,
+    Seen,
+)
+from server.chat.model import By as Moderator
+from server.chat.model import Moderated as Done
+from server.store.waiting import Projected
+from server.web import cursors
+from server.web.auth import BEARER, Actor, demand, requires
+from server.web.body import Json
+from server.web.idempotency import Answer, Idempotency
+from server.web.idempotent_http import IdempotencyKey, answer, same_request
+from server.web.problem import refusals
+
+AFTER_SECONDS = 2.0
+MAX_POSITION = 1 << 53
+
+Limit = Annotated[int, Parameter(ge=1, le=cursors.MAX_LIMIT, description="most items of a page")]
+Cursor = Annotated[
+    str | None, Parameter(max_length=cursors.MAX_CHARS, description="`next` of the page before")
+]
+After = Annotated[
+    int | None, Parameter(ge=0, le=MAX_POSITION, description="log position the answer has to include")
+]
+Before = Annotated[
+    int | None, Parameter(ge=0, le=MAX_POSITION, description="`next` of the page of newer ones")
+]
+ConversationId = Annotated[str, Parameter(max_length=64)]
+SaleId = Annotated[str, Parameter(max_length=64)]
+Asked = Request[Actor, Any, Any]
+
+_AUTH = ("unauthenticated", "token_expired", "forbidden")
+_WRITE = (*_AUTH, "not_found", "overloaded", "fenced", "outcome_unknown")
+_POST = (*_WRITE, "key_reused", "banned", "muted", "locked", "slow_mode", "blocked_words")
+_TARGETS = ("delete", "mute", "unmute", "ban", "unban")
+
+_NO_CONVERSATION = "There is no such conversation, or it is not yours."
+_decode_message = msgspec.json.Decoder(MessageBody).decode
+
+
+def handlers(
+    desk: ChatDesk, history: History, idempotency: Idempotency, projected: Projected, clock: Clock
+) -> tuple[HTTPRouteHandler, ...]:
+    """Make the handlers."""
+    return (
+        _opening(desk, idempotency, clock),
+        _listing(projected),
+        *_conversations(desk, history, clock),
+        *_rooms(desk, history, clock),
+    )
+
+
+def _opening(desk: ChatDesk, idempotency: Idempotency, clock: Clock) -> HTTPRouteHandler:
+    @post(
+        "/api/v1/conversations",
+        dto=Json[NewConversation],
+        guards=[requires("buyer", "merchant")],
+        security=BEARER,
+        responses=refusals(*_POST, "conflict"),
+        operation_id="openConversation",
+        tags=["chat"],
+    )
+    async def open_conversation(
+        request: Asked, data: NewConversation, idempotency_key: IdempotencyKey = None
+    ) -> Response[OpenedConversation]:
+        """Open a conversation about a product, an order, a sale or with a merchant; 200 when it exists already."""
+        actor, subject = request.user, _only_subject(data)
+
+        async def work(message_id: str) -> Answer:
+            topic = await desk.topic(actor.id, actor.name, subject)
+            opened = await desk.open(topic)
+            message = None
+            if data.text is not None:
+                role = await desk.role(topic.id, actor.id)
+                # The id of the work is the key: done again, it says nothing twice.
+                command = desk.message(topic.id, actor.id, actor.name, role, data.text, message_id)
+                message = _view(await desk.do(command, Posted), actor, role)
+            body = OpenedConversation(
+                topic.id, topic.buyer_id, topic.merchant_id, topic.subject or None, topic.title, message
+            )
+            return Answer(201 if opened.created else 200, msgspec.json.encode(body))
+
+        same = await same_request(request, idempotency_key)
+        work_id = fresh("msg", slot_in(actor.id), clock)
+        return cast("Response[OpenedConversation]", answer(await idempotency.run(same, work_id, work)))
+
+    return open_conversation
+
+
+def _only_subject(data: NewConversation) -> str:
+    named = [
+        id_ for id_ in (data.merchant_id, data.product_id, data.order_id, data.sale_id) if id_ is not None
+    ]
+    if len(named) != 1:
+        raise Rejected("bad_request", "Send exactly one of merchant_id, product_id, order_id and sale_id.")
+    fitting = (
+        is_id("mer", data.merchant_id or "")
+        or is_id("prd", data.product_id or "")
+        or is_id("ord", data.order_id or "")
+        or is_id("sal", data.sale_id or "")
+    )
+    if not fitting:
+        raise Rejected("not_found", "There is no such merchant, product, order or sale.")
+    return named[0]
+
+
+def _listing(projected: Projected) -> HTTPRouteHandler:
+    @get(
+        "/api/v1/conversations",
+        guards=[requires()],
+        security=BEARER,
+        responses=refusals(*_AUTH),
+        operation_id="listConversations",
+        tags=["chat"],
+    )
+    async def list_conversations(
+        request: Asked, limit: Limit = cursors.DEFAULT_LIMIT, cursor: Cursor = None, after: After = None
+    ) -> ConversationPage:
+        """Return the caller's conversations, newest activity first."""
+        actor = demand(request.user, "buyer", "merchant")
+        await projected.demand(after, AFTER_SECONDS)
+        side: read.Side = "merchant" if actor.role == "merchant" else "buyer"
+        return await read.list_conversations(side, actor.id, limit, cursor)
+
+    return list_conversations
+
+
+def _conversations(desk: ChatDesk, history: History, clock: Clock) -> tuple[HTTPRouteHandler, ...]:
+    @get(
+        "/api/v1/conversations/{conversation_id:str}/messages",
+        guards=[requires()],
+        security=BEARER,
+        responses=refusals(*_AUTH, "not_found"),
+        operation_id="listMessages",
+        tags=["chat"],
+    )
+    async def list_messages(
+        request: Asked,
+        conversation_id: ConversationId,
+        before: Before = None,
+        limit: Limit = cursors.DEFAULT_LIMIT,
+    ) -> MessagePage:
+        """Return messages of a conversation, the newest page first."""
+        actor = request.user
+        role = await _role(desk, conversation_id, actor)
+        await desk.do(LookAt(conversation_id, actor.id, role), Seen)
+        return await _page(history, conversation_id, before, limit)
+
+    @post(
+        "/api/v1/conversations/{conversation_id:str}/messages",
+        dto=Json[NewMessage],
+        guards=[requires("buyer", "merchant")],
+        security=BEARER,
+        responses=refusals(*_POST),
+        operation_id="postMessage",
+        tags=["chat"],
+    )
+    async def post_message(
+        request: Asked,
+        conversation_id: ConversationId,
+        data: NewMessage,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response[MessageView]:
+        """Say something in a conversation of the caller."""
+        role = await _role(desk, conversation_id, request.user)
+        return await _say(desk, conversation_id, request.user, role, data.text, idempotency_key)
+
+    @post(
+        "/api/v1/conversations/{conversation_id:str}/read",
+        status_code=200,
+        dto=Json[ReadCursor],
+        guards=[requires("buyer", "merchant")],
+        security=BEARER,
+        responses=refusals(*_WRITE),
+        operation_id="readConversation",
+        tags=["chat"],
+    )
+    async def read_conversation(request: Asked, conversation_id: ConversationId, data: ReadCursor) -> Cursors:
+        """Move the caller's read cursor forward; a lower position changes nothing. In the log within a second."""
+        _check(conversation_id)
+        moved = await desk.do(MoveCursors(conversation_id, request.user.id, 0, data.s), CursorsMoved)
+        return Cursors(moved.delivered, moved.read)
+
+    @post(
+        "/api/v1/conversations/{conversation_id:str}/moderate",
+        status_code=200,
+        dto=Json[Moderation],
+        guards=[requires("buyer", "merchant", "operator")],
+        security=BEARER,
+        responses=refusals(*_WRITE),
+        operation_id="moderateConversation",
+        tags=["chat"],
+    )
+    async def moderate_conversation(
+        request: Asked, conversation_id: ConversationId, data: Moderation
+    ) -> Moderated:
+        """Moderate a conversation: its merchant, and operators."""
+        role = await _role(desk, conversation_id, request.user)
+        return await _moderate(desk, clock, conversation_id, request.user, role, data)
+
+    return list_messages, post_message, read_conversation, moderate_conversation
+
+
+def _rooms(desk: ChatDesk, history: History, clock: Clock) -> tuple[HTTPRouteHandler, ...]:
+    @get(
+        "/api/v1/rooms/{sale_id:str}/messages",
+        responses=refusals("not_found"),
+        operation_id="listRoomMessages",
+        tags=["chat"],
+    )
+    async def list_room_messages(
+        sale_id: SaleId, before: Before = None, limit: Limit = cursors.DEFAULT_LIMIT
+    ) -> MessagePage:
+        """Return messages of a sale's room, the newest page first."""
+        await desk.role(_room(sale_id), "")
+        return await _page(history, sale_id, before, limit)
+
+    @post(
+        "/api/v1/rooms/{sale_id:str}/messages",
+        dto=Json[NewMessage],
+        guards=[requires("buyer", "merchant")],
+        security=BEARER,
+        responses=refusals(*_POST),
+        operation_id="postRoomMessage",
+        tags=["chat"],
+    )
+    async def post_room_message(
+        request: Asked, sale_id: SaleId, data: NewMessage, idempotency_key: IdempotencyKey = None
+    ) -> Response[MessageView]:
+        """Say something in a sale's room."""
+        role = await desk.role(_room(sale_id), request.user.id)
+        return await _say(desk, sale_id, request.user, role, data.text, idempotency_key)
+
+    @post(
+        "/api/v1/rooms/{sale_id:str}/moderate",
+        status_code=200,
+        dto=Json[Moderation],
+        guards=[requires("buyer", "merchant", "operator")],
+        security=BEARER,
+        responses=refusals(*_WRITE),
+        operation_id="moderateRoom",
+        tags=["chat"],
+    )
+    async def moderate_room(request: Asked, sale_id: SaleId, data: Moderation) -> Moderated:
+        """Moderate a sale's room: its merchant, and operators."""
+        role = await desk.role(_room(sale_id), request.user.id, operator=request.user.is_operator)
+        return await _moderate(desk, clock, sale_id, request.user, role, data)
+
+    return list_room_messages, post_room_message, moderate_room
+
+
+# --- what both have in common ------------------------------------------------------------------------------------
+
+
+def _check(conversation_id: str) -> None:
+    if not is_id("cnv", conversation_id):
+        raise Rejected("not_found", _NO_CONVERSATION)
+
+
+def _room(sale_id: str) -> str:
+    if not is_id("sal", sale_id):
+        raise Rejected("not_found", "There is no such sale.")
+    return sale_id
+
+
+async def _role(desk: ChatDesk, conversation_id: str, actor: Actor) -> Role:
+    _check(conversation_id)
+    return await desk.role(conversation_id, actor.id, operator=actor.is_operator)
+
+
+async def _say(
+    desk: ChatDesk, key: str, actor: Actor, role: Role, text: str, client_key: str | None
+) -> Response[MessageView]:
+    command = desk.message(key, actor.id, actor.name, role, text, client_key or os.urandom(16).hex())
+    posted = await desk.do(command, Posted)
+    body = msgspec.json.encode(_view(posted, actor, role))
+    return cast("Response[MessageView]", answer(Answer(201, body, replayed=posted.replayed)))
+
+
+def _view(posted: Posted, actor: Actor, role: Role) -> MessageView:
+    author = Author(actor.id, actor.name, role)
+    return MessageView(posted.message_id, posted.s, author, posted.text, rfc3339(posted.at))
+
+
+async def _page(history: History, key: str, before: int | None, limit: int) -> MessagePage:
+    events, more = await history.before(key, before, limit, messages=True)
+    return MessagePage([_shown(event) for event in events], events[0].s if more else None)
+
+
+def _shown(event: Event) -> MessageView:
+    body = _decode_message(event.d)
+    return MessageView(body.id, event.s, body.author or Author("", "", "buyer"), body.text, body.at)
+
+
+async def _moderate(
+    desk: ChatDesk, clock: Clock, key: str, actor: Actor, role: Role, data: Moderation
+) -> Moderated:
+    if (data.target is not None) is not (data.action in _TARGETS):
+        raise Rejected("bad_request", f"target belongs to: {', '.join(_TARGETS)}.")
+    if (data.seconds is not None) is not (data.action in ("mute", "slow_mode")):
+        raise Rejected("bad_request", "seconds belongs to: mute, slow_mode.")
+    if (data.words is not None) is not (data.action == "block_words"):
+        raise Rejected("bad_request", "words belongs to: block_words.")
+    seconds = data.seconds or 0
+    if data.action == "slow_mode" and seconds > MAX_SLOW_SECONDS:
+        raise Rejected("bad_request", f"slow_mode takes at most {MAX_SLOW_SECONDS} seconds.")
+    until = clock.now() + seconds * 1000 if data.action == "mute" else 0
+    by = Moderator(actor.id, role, data.reason)
+    words = tuple(data.words or ())
+    command = Moderate(key, data.action, by, data.target or "", until, seconds, words)
+    return Moderated((await desk.do(command, Done)).changed)
