@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 SSE_REQUEST: Final = b"GET /sse"
 UNDECIDED_SECONDS: Final = 5.0
@@ -26,14 +26,13 @@ class Door(asyncio.Protocol):
         self._inside: asyncio.Protocol | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError(transport)
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self._census.present += 1
         if self._census.present > self._census.most:
-            transport.abort()
+            self._transport.abort()
             return
-        self._patience = asyncio.get_running_loop().call_later(UNDECIDED_SECONDS, transport.abort)
+        self._patience = asyncio.get_running_loop().call_later(UNDECIDED_SECONDS, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         self._begun += data

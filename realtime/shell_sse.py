@@ -10,7 +10,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Generator, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from websockets.exceptions import WebSocketException
 from websockets.http11 import Request
@@ -68,11 +68,10 @@ class EventStream(asyncio.Protocol):
     # --- the request ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError(transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
-        self._patience = asyncio.get_running_loop().call_later(HEAD_SECONDS, transport.abort)
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        self._patience = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         if self._peer is not None or self._transport.is_closing():
