@@ -23,6 +23,8 @@ ROLES = {
     "hub": "realtime.main:main",
     "projector": "server.projector:main",
 }
+# What may lag yields to what people wait for, where there are fewer processors than work.
+NICENESS = {"projector": 5}
 STATUS_VARIABLE = "TITAN_STATUS_FD"
 GATE_VARIABLE = "TITAN_GATE_FD"
 # Exit code of a role that cannot be loaded: starting it again will not help.
@@ -151,6 +153,7 @@ def entry(arguments: list[str]) -> int:
         )
         return 2
     role = arguments[0]
+    os.nice(NICENESS.get(role, 0))
     return run(role, arguments[1] if len(arguments) > 1 else ROLES[role])
 
 

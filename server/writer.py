@@ -19,6 +19,7 @@ from cells.kernel.errors import Rejected
 from cells.log.jetstream import JetStreamLog
 from cells.log.port import LogUnavailable
 from cells.process import Process
+from cells.tasks import end
 from server import leading
 from server.chat.writing import ChatFamily
 from server.flash_sale.writing import SaleFamily
@@ -76,9 +77,7 @@ class Term:
             for family in families:
                 await family.stop()
             await outbox.flush()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
 
 
 async def _serve(process: Process, log: JetStreamLog, lost: asyncio.Event) -> None:
@@ -89,7 +88,8 @@ async def _serve(process: Process, log: JetStreamLog, lost: asyncio.Event) -> No
             shown = log.fenced
             process.report("fenced" if shown else "serving", shown or "")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(_first(lost, process.stopping), CHECK_SECONDS)
+            async with asyncio.timeout(CHECK_SECONDS):
+                await _first(lost, process.stopping)
 
 
 async def _first(*awaited: asyncio.Event | asyncio.Task[None]) -> None:

@@ -20,6 +20,7 @@ from cells.kernel.clock import Clock
 from cells.kernel.codec import EventKind, Registry
 from cells.kernel.decider import Decider
 from cells.log.port import Log
+from cells.tasks import end
 
 ANNOUNCE_SECONDS = 0.25
 SILENCE_SECONDS = 1.5
@@ -132,8 +133,7 @@ class Leadership:
                 await self._asked.unsubscribe()
             self._asked = None
         if self._announcing is not None:
-            self._announcing.cancel()
-            await asyncio.gather(self._announcing, return_exceptions=True)
+            await end([self._announcing])
             self._announcing = None
 
     async def _keep_announcing(self) -> None:
@@ -146,7 +146,8 @@ class Leadership:
     async def _announced_within(self, seconds: float) -> bool:
         self._heard.clear()
         try:
-            await asyncio.wait_for(self._heard.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._heard.wait()
         except TimeoutError:
             return False
         return True

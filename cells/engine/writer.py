@@ -168,16 +168,21 @@ class Writer(Generic[S, C]):
         return owned
 
     async def _fold(self, owned: Owned[S]) -> None:
+        """Read on until there is nothing more, and the leader of the stream has nothing more either."""
         registry, evolve = self._rules.registry, self._rules.evolve
-        async for batch in self._log.read(owned.subject):
-            for stored in batch:
-                owned.chain.follow(stored)
-                owned.positions.append(stored.position)
-                decoded = envelope.decode(registry, stored.body)
-                owned.last_at = decoded.at
-                for event in decoded.events:
-                    evolve(owned.state, event, decoded.version)
-            await asyncio.sleep(0)
+        while True:
+            async for batch in self._log.read(owned.subject, after=owned.chain.position):
+                for stored in batch:
+                    owned.chain.follow(stored)
+                    owned.positions.append(stored.position)
+                    decoded = envelope.decode(registry, stored.body)
+                    owned.last_at = decoded.at
+                    for event in decoded.events:
+                        evolve(owned.state, event, decoded.version)
+                await asyncio.sleep(0)
+            newest = await self._log.last(owned.subject)
+            if newest is None or newest.position <= owned.chain.position:
+                return
 
     async def _take_over(self, owned: Owned[S]) -> None:
         batch = self._new_batch(owned)

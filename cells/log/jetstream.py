@@ -15,6 +15,7 @@ import msgspec
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import (
     ConnectionClosedError,
     ConnectionReconnectingError,
@@ -36,6 +37,7 @@ from cells.log.port import (
     Stored,
     Unknown,
 )
+from cells.tasks import end
 
 _log = structlog.get_logger(__name__)
 
@@ -48,6 +50,7 @@ READ_BYTES = 4 << 20
 TAIL_MESSAGES = 256
 ANSWER_SECONDS = 2.0
 CHECK_SECONDS = 1.0
+KEPT_READERS = 16
 
 _NOT_SENT = (NoRespondersError, OutboundBufferLimitError, ConnectionClosedError, ConnectionReconnectingError)
 
@@ -104,6 +107,7 @@ class JetStreamLog:
         self._epoch = ""
         self._wakes: set[asyncio.Event] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._readers: list[_DirectGet] = []
 
     @classmethod
     async def open(cls, url: str, folder: Path, process: str) -> Self:
@@ -125,9 +129,7 @@ class JetStreamLog:
 
     async def close(self) -> None:
         """Write the last mark and leave."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         await connection.close(self.client)
 
     async def append(
@@ -167,43 +169,47 @@ class JetStreamLog:
         return Appended(following.position)
 
     async def read(self, pattern: str, after: int = 0) -> AsyncIterator[list[Stored]]:
-        """Yield batches in order, up to the end of the log as of this call. Raises `LogUnavailable`."""
-        info = await self.info()
-        end = info.last if info else 0
-        position = after
-        async with _DirectGet(self.client) as direct:
-            while position < end:
-                batch = await direct.fetch(pattern, position + 1, READ_MESSAGES)
-                if not batch:
-                    return
-                position = batch[-1].position
-                yield batch
+        """Yield batches in order, up to the end of the log as of this call. Raises `LogUnavailable`.
+
+        Where the stream has replicas, one of them may answer that has not heard of the newest commits yet.
+        """
+        reader = self._readers.pop() if self._readers else await _DirectGet.open(self.client)
+        try:
+            position, more = after, True
+            while more:
+                batch, more = await reader.fetch(pattern, position + 1, READ_MESSAGES)
+                if batch:
+                    position = batch[-1].position
+                    yield batch
+        finally:
+            if reader.usable and len(self._readers) < KEPT_READERS:
+                self._readers.append(reader)
+            else:
+                await reader.close()
 
     async def tail(self, pattern: str, after: int) -> AsyncIterator[list[Stored]]:
         """Yield batches for ever. Survives restarts of the server; looks at least every second."""
         wake = asyncio.Event()
         self._wakes.add(wake)
         position = after
+        reader = await _DirectGet.open(self.client)
         try:
-            async with _DirectGet(self.client) as direct:
-                while True:
-                    wake.clear()
-                    try:
-                        batch = (
-                            await direct.fetch(pattern, position + 1, TAIL_MESSAGES)
-                            if not self.fenced
-                            else []
-                        )
-                    except LogUnavailable:
-                        batch = []
-                    if batch:
-                        position = batch[-1].position
-                        yield batch
-                        continue
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(wake.wait(), CHECK_SECONDS)
+            while True:
+                wake.clear()
+                batch: list[Stored] = []
+                with contextlib.suppress(LogUnavailable):
+                    if not self.fenced:
+                        batch, _ = await reader.fetch(pattern, position + 1, TAIL_MESSAGES)
+                if batch:
+                    position = batch[-1].position
+                    yield batch
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(CHECK_SECONDS):
+                        await wake.wait()
         finally:
             self._wakes.discard(wake)
+            await reader.close()
 
     async def last(self, subject: str) -> Stored | None:
         """Return the newest message of a subject, as the stream's leader has it."""
@@ -287,7 +293,8 @@ class JetStreamLog:
     async def _watch(self, reconnected: asyncio.Event) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reconnected.wait(), CHECK_SECONDS)
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await reconnected.wait()
             if connection.zombie(self.client):
                 _log.error("the connection's read loop died; reconnecting")
                 await self.client._process_op_err(ConnectionResetError("read loop died"))  # noqa: SLF001 - the client has no public way
@@ -297,50 +304,71 @@ class JetStreamLog:
 
 
 class _DirectGet:
-    """Batched direct gets over one inbox, one request at a time. Use as an async context."""
+    """Batched direct gets over one inbox, one request at a time. `usable` until a request was abandoned."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._arrived: asyncio.Queue[Msg] = asyncio.Queue()
         self._round = 0
         self._inbox = client.new_inbox()
+        self._subscription: Subscription | None = None
+        self.usable = True
 
-    async def __aenter__(self) -> Self:
-        self._subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._arrived.put)
-        return self
+    @classmethod
+    async def open(cls, client: Client) -> Self:
+        """Subscribe to an inbox of its own. Raises `LogUnavailable`."""
+        reader = cls(client)
+        try:
+            reader._subscription = await client.subscribe(f"{reader._inbox}.*", cb=reader._arrived.put)
+        except (NatsError, OSError) as error:
+            msg = f"direct get: {type(error).__name__}"
+            raise LogUnavailable(msg) from error
+        return reader
 
-    async def __aexit__(self, *_: object) -> None:
-        with contextlib.suppress(NatsError, OSError):
-            await self._subscription.unsubscribe()
+    async def close(self) -> None:
+        """Give up the inbox."""
+        if self._subscription is not None:
+            with contextlib.suppress(NatsError, OSError):
+                await self._subscription.unsubscribe()
 
-    async def fetch(self, pattern: str, start: int, limit: int) -> list[Stored]:
-        """Return the messages from position `start` on, at most `limit` or 4 MiB. Raises `LogUnavailable`."""
+    async def fetch(self, pattern: str, start: int, limit: int) -> tuple[list[Stored], bool]:
+        """Return messages from position `start` on, at most `limit` or 4 MiB, and whether there are more.
+
+        Raises `LogUnavailable`.
+        """
         self._round += 1
+        self.usable = False
         reply = f"{self._inbox}.{self._round}"
         request = {"seq": start, "batch": limit, "max_bytes": READ_BYTES, "next_by_subj": pattern}
         try:
             await self._client.publish(
                 f"$JS.API.DIRECT.GET.{subjects.STREAM}", _json.encode(request), reply=reply
             )
-            return await self._collect(reply)
+            found = await self._collect(reply)
         except (NatsError, TimeoutError, OSError) as error:
             msg = f"direct get: {type(error).__name__}"
             raise LogUnavailable(msg) from error
+        self.usable = True
+        return found
 
-    async def _collect(self, reply: str) -> list[Stored]:
+    async def _collect(self, reply: str) -> tuple[list[Stored], bool]:
         batch: list[Stored] = []
+        whole = True
         while True:
-            message = await asyncio.wait_for(self._arrived.get(), ANSWER_SECONDS)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                message = await self._arrived.get()
             if message.subject != reply:
                 continue
             headers = message.headers or {}
             status = headers.get("Status")
-            if status in ("204", "404"):
-                return batch
+            if status == "404":
+                return batch, False
+            if status == "204":
+                return batch, not whole or headers.get("Nats-Num-Pending", "0") != "0"
             if status is not None:
                 msg = f"direct get: {status} {headers.get('Description', '')}"
                 raise LogUnavailable(msg)
-            previous = int(headers["Nats-Last-Sequence"])
-            if batch and previous != batch[-1].position:
-                return batch  # a message was lost on the way; what follows is asked for again
-            batch.append(Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data))
+            # A message that was lost on the way leaves a gap: what follows it is asked for again.
+            whole = whole and (not batch or int(headers["Nats-Last-Sequence"]) == batch[-1].position)
+            if whole:
+                batch.append(Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data))

@@ -1,4 +1,4 @@
-"""`python -m cells.supervisor.launch UID:GID COMMAND…`: becomes the command, bound to its parent's life.
+"""`python -m cells.supervisor.launch UID:GID NICENESS COMMAND…`: becomes the command, bound to its parent's life.
 
 Engines are not ours and cannot arm the parent's death signal themselves. `-` instead of UID:GID keeps the user.
 """
@@ -10,7 +10,8 @@ from cells.parentage import die_with_parent
 
 
 def main(arguments: list[str]) -> None:
-    owner, *command = arguments
+    owner, niceness, *command = arguments
+    os.nice(int(niceness))
     if owner != "-":
         uid, _, gid = owner.partition(":")
         os.setgroups([])

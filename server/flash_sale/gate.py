@@ -127,8 +127,9 @@ class ValkeyGate:
         for entry in entries:
             index.setdefault(entry.sale_id, len(index))
         keys = [key for sale_id in index for key in sale_keys(self._cell, sale_id)]
-        keys += [f"{self._cell}:rate:hold:{entry.buyer_id}" for entry in entries]
         rate = self._rate
+        if rate.interval_ms:
+            keys += [f"{self._cell}:rate:hold:{entry.buyer_id}" for entry in entries]
         args: list[str | bytes | int] = [
             len(index),
             time.time_ns() // 1_000_000,
@@ -141,12 +142,12 @@ class ValkeyGate:
         assert isinstance(answer, list)  # noqa: S101 - the script's only return type
         verdicts = answer[len(index) :]
         return [
-            _verdict(verdicts[2 * i], verdicts[2 * i + 1], fresh=answer[index[e.sale_id]] >= e.known)
-            for i, e in enumerate(entries)
+            _verdict(number, retry, fresh=answer[index[entry.sale_id]] >= entry.known) if number else PASS
+            for entry, number, retry in zip(entries, verdicts[::2], verdicts[1::2], strict=True)
         ]
 
 
 def _verdict(number: int, retry_after_ms: int, *, fresh: bool) -> Verdict:
     if VERDICTS[number] == "rate_limited":
         return Verdict("rate_limited", retry_after_ms)
-    return _REFUSED[number] if number and fresh else PASS
+    return _REFUSED[number] if fresh else PASS

@@ -87,7 +87,8 @@ class Gatekeeper:
         next_check = 0.0
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._work.wait(), CHECK_SECONDS)
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._work.wait()
             self._work.clear()
             try:
                 await self._show_all()

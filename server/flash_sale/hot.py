@@ -30,7 +30,7 @@ from server.web.body import JSON
 from server.web.body import parse as parse_body
 from server.web.feature import HotRoute, Send
 from server.web.idempotency import MAX_KEY, checked
-from server.web.problem import COMMON, send_problem
+from server.web.problem import COMMON, send_refusal
 
 PREFIX = "/api/v1/sales/"
 SUFFIX = "/holds"
@@ -69,8 +69,7 @@ class HoldHandler:
         if isinstance(answer, Granted):
             await _send_granted(send, answer)
         elif isinstance(answer, Refusal):
-            refusal = Rejected(answer.code, answer.detail, retry_after_ms=answer.retry_after_ms)
-            await send_problem(send, refusal, "POST")
+            await send_refusal(send, answer.code, answer.detail, "POST", retry_after_ms=answer.retry_after_ms)
         else:
             msg = f"a hold was answered with {type(answer).__name__}"
             raise TypeError(msg)

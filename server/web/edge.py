@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from cells.kernel.clock import Clock, rfc3339
 from cells.kernel.errors import Rejected
+from server.web.deadlines import Deadlines
 from server.web.feature import HotRoute, Send
 from server.web.metrics import Metrics
 from server.web.problem import send_problem, translate, unexpected
@@ -41,6 +42,20 @@ _ALLOWED_HEADERS = b"authorization, content-type, idempotency-key"
 _ALLOWED_METHODS = b"GET, POST, PATCH, DELETE"
 
 
+Body = TypeVar("Body", bytes, bytearray)
+
+_READ = frozenset(
+    {
+        b"host",
+        b"origin",
+        b"content-length",
+        b"transfer-encoding",
+        b"content-encoding",
+        b"access-control-request-method",
+    }
+)
+
+
 class _Head(msgspec.Struct):
     """What the edge needs of a request's headers, found in one pass."""
 
@@ -58,9 +73,11 @@ class _Gone(Exception):  # noqa: N818 - the client left; nobody is there to be t
 
 
 def _read_head(headers: Sequence[tuple[bytes, bytes]]) -> _Head:
-    head = _Head()
+    head, size = _Head(), 0
     for name, value in headers:
-        head.size += len(name) + len(value) + 4
+        size += len(name) + len(value) + 4
+        if name not in _READ:
+            continue
         match name:
             case b"host":
                 head.hosts += 1 if value.strip() else 0
@@ -76,6 +93,7 @@ def _read_head(headers: Sequence[tuple[bytes, bytes]]) -> _Head:
                 head.preflight = True
             case _:
                 pass
+    head.size = size
     return head
 
 
@@ -103,21 +121,30 @@ def _refuse(scope: dict[str, Any], head: _Head) -> Rejected | None:
     return None
 
 
-async def _read_body(receive: Any) -> bytes:
-    chunks = bytearray()
+async def _read_body(receive: Any, deadlines: Deadlines) -> bytes:
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
+        with deadlines:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            if not message.get("more_body"):
+                return _within_limit(message.get("body") or b"")
+            chunks = bytearray(message.get("body") or b"")
+            while message.get("more_body"):
+                _within_limit(chunks)
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise _Gone
                 chunks += message.get("body") or b""
-                if len(chunks) > MAX_BODY:
-                    raise Rejected("too_large", f"The body is larger than {MAX_BODY} bytes.")
-                if not message.get("more_body"):
-                    return bytes(chunks)
+            return bytes(_within_limit(chunks))
     except TimeoutError:
         raise Rejected("timeout", f"The body did not arrive within {BODY_SECONDS:g} seconds.") from None
+
+
+def _within_limit(body: Body) -> Body:
+    if len(body) > MAX_BODY:
+        raise Rejected("too_large", f"The body is larger than {MAX_BODY} bytes.")
+    return body
 
 
 async def _discard(head: _Head, receive: Any) -> None:
@@ -156,33 +183,37 @@ class Edge:
         self._fixed = [(b"titan-cell", cell.encode()), *SECURITY]
         if origins:
             self._fixed.append((b"vary", b"origin"))
+        self._usual = [*self._fixed, *DEFAULTS.items()]
+        self._stamped_at, self._stamp = 0, (b"server-time", b"")
+        self._deadlines = Deadlines(BODY_SECONDS)
         self._statuses = [metrics.counter("titan_http_answers_total", f'class="{c}xx"') for c in range(6)]
         self._metrics = metrics
         metrics.gauge("titan_http_in_flight", lambda: self.in_flight)
         self.in_flight = 0
         self.draining = False
         self._idle = asyncio.Event()
-        self._idle.set()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
         self.in_flight += 1
-        self._idle.clear()
         try:
             await self._answer(scope, receive, send)
         except _Gone:
             pass
         finally:
             self.in_flight -= 1
-            if not self.in_flight:
+            if self.draining and not self.in_flight:
                 self._idle.set()
 
     async def drained(self, timeout: float) -> bool:
-        """Wait until nothing is in flight; False when `timeout` seconds passed first."""
+        """Wait until nothing is in flight; False when `timeout` seconds passed first. Set `draining` before."""
         try:
-            await asyncio.wait_for(self._idle.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                while self.in_flight:
+                    self._idle.clear()
+                    await self._idle.wait()
         except TimeoutError:
             return False
         return True
@@ -200,7 +231,7 @@ class Edge:
             await self._preflight(head, answer.send)
             return
         try:
-            body = await _read_body(receive) if head.length or head.chunked else b""
+            body = await _read_body(receive, self._deadlines) if head.length or head.chunked else b""
         except Rejected as refused:
             if refused.code == "too_large":
                 await _discard(head, receive)
@@ -236,11 +267,19 @@ class Edge:
 
     def complete(self, headers: Sequence[tuple[bytes, bytes]], status: int, origin: bytes) -> Any:
         """Return the headers of an answer with those that every answer has."""
-        self._statuses[status // 100].add()
+        self._statuses[status // 100].value += 1
+        now = self._clock.now()
+        if now != self._stamped_at:
+            self._stamped_at, self._stamp = now, (b"server-time", rfc3339(now).encode())
+        if origin or self.draining or any(name in DEFAULTS for name, _ in headers):
+            return self._unusual(headers, origin)
+        return [*headers, *self._usual, self._stamp]
+
+    def _unusual(self, headers: Sequence[tuple[bytes, bytes]], origin: bytes) -> Any:
         names = {name for name, _ in headers}
-        whole = [*headers, *self._fixed, (b"server-time", rfc3339(self._clock.now()).encode())]
+        whole = [*headers, *self._fixed, self._stamp]
         whole += [(name, value) for name, value in DEFAULTS.items() if name not in names]
-        if origin and origin in self._origins:
+        if origin in self._origins:
             whole.append((b"access-control-allow-origin", origin))
             whole.append((b"access-control-expose-headers", _EXPOSED))
         if self.draining and b"connection" not in names:

@@ -1,6 +1,7 @@
 """Refusals at the edge: RFC 9457 problem+json with the stable codes of `cells.kernel.errors`."""
 
 import os
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -81,15 +82,35 @@ def headers(refusal: Rejected, method: str) -> Headers:
     return found
 
 
+@lru_cache(maxsize=1024)
+def _prepared(code: str, detail: str, retry_after_ms: int | None, method: str) -> tuple[Headers, bytes]:
+    refusal = Rejected(code, detail, retry_after_ms=retry_after_ms)
+    body = encode(refusal)
+    return [*headers(refusal, method), (b"content-length", str(len(body)).encode())], body
+
+
+async def send_refusal(
+    send: Any, code: str, detail: str, method: str, *, retry_after_ms: int | None = None, close: bool = False
+) -> None:
+    """Answer a raw ASGI request with a refusal; `close` ends the connection behind it."""
+    fields, body = _prepared(code, detail, retry_after_ms, method)
+    if close:
+        fields = [*fields, (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": CODES[code].status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
+
+
 async def send_problem(
     send: Any, refusal: Rejected, method: str, *, trace: str = "", close: bool = False
 ) -> None:
-    """Answer a raw ASGI request with a refusal; `close` ends the connection behind it."""
+    """Answer a raw ASGI request with a refusal; with a `trace` it is an internal error's."""
+    if not trace:
+        await send_refusal(
+            send, refusal.code, refusal.detail, method, retry_after_ms=refusal.retry_after_ms, close=close
+        )
+        return
     body = encode(refusal, trace)
-    fields = headers(refusal, method)
-    fields.append((b"content-length", str(len(body)).encode()))
-    if close:
-        fields.append((b"connection", b"close"))
+    fields = [*headers(refusal, method), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": refusal.status, "headers": fields})
     await send({"type": "http.response.body", "body": body})
 

@@ -42,9 +42,9 @@ class Engine(Protocol):
         ...
 
 
-def bound_to_us(command: list[str], owner: str = "-") -> tuple[str, ...]:
+def bound_to_us(command: list[str], owner: str = "-", niceness: int = 0) -> tuple[str, ...]:
     """The command behind the launcher that ties its life to the supervisor's and changes its user."""
-    return (sys.executable, "-S", "-P", "-m", "cells.supervisor.launch", owner, *command)
+    return (sys.executable, "-S", "-P", "-m", "cells.supervisor.launch", owner, str(niceness), *command)
 
 
 def environment(**extra: str) -> dict[str, str]:

@@ -101,7 +101,8 @@ class Postgres:
         return Launch(self._command(command), self._environment(), str(self.placement.data))
 
     def _command(self, command: list[str]) -> tuple[str, ...]:
-        return bound_to_us(command, self._account.owner if self._account else "-")
+        # It holds read models, which may lag, and yields to what people wait for.
+        return bound_to_us(command, self._account.owner if self._account else "-", niceness=5)
 
     def _environment(self) -> dict[str, str]:
         # The wheel's own search path for libraries names the machine that it was built on.

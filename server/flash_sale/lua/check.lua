@@ -1,5 +1,5 @@
 -- Turns away holds that cannot succeed. Reads what the writer last showed; takes nothing itself.
--- KEYS: for each sale: state (hash), buyers (hash: buyer -> units), keys (set of key digests); then one rate key an entry.
+-- KEYS: for each sale: state (hash), buyers (hash: buyer -> units), keys (set of key digests); then, with a rate, one rate key an entry.
 -- ARGV: number of sales, now (ms), rate interval (ms a request; 0: no limit), burst (ms),
 --       then four an entry: index of the sale, buyer, quantity, key digest.
 -- Returns the version of each sale (-1: unknown), then two an entry: verdict and retry after (ms).
