@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -169,7 +169,14 @@ async def read_until(client: RealtimeClient, position: int) -> list[Update]:
     return seen
 
 
-def as_(cell: Cell, name: str | None = None, **options: Any) -> RealtimeClient:
+class Listens(Protocol):
+    """Where clients connect: a hub here or in a process of its own."""
+
+    @property
+    def url(self) -> str: ...
+
+
+def as_(cell: Listens, name: str | None = None, **options: Any) -> RealtimeClient:
     """A client of a person, or of nobody."""
 
     async def token() -> str:

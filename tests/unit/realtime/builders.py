@@ -99,3 +99,8 @@ class RecordingSubscriber:
 
     def signal(self, packet: Packet) -> None:
         self.signals.append(payload(packet.frame))
+
+
+TALK = new_id("cnv", 7, 1_800_000_000_000, b"abcdefghij")
+ROOM = f"room:{SALE}"
+CHAT = f"chat:{TALK}"
