@@ -30,7 +30,7 @@ from server.flash_sale import feature as flash_sale
 from server.orders import feature as orders
 from server.store import engine
 from server.store.waiting import Projected
-from server.web import health, limits
+from server.web import asyncapi, health, limits
 from server.web.auth import Authenticator
 from server.web.edge import Edge
 from server.web.feature import Feature, Parts
@@ -100,7 +100,11 @@ def create_app(parts: Parts, listed: Sequence[Feature], checks: health.Checks) -
         await _admit(parts.limits, request)
 
     app = Litestar(
-        route_handlers=[*health.handlers(parts, checks), *(r for f in listed for r in f.routes)],
+        route_handlers=[
+            *health.handlers(parts, checks),
+            asyncapi.handler(parts.config.public_realtime),
+            *(r for f in listed for r in f.routes),
+        ],
         exception_handlers={Exception: on_error},
         before_request=admit,
         openapi_config=openapi_config(parts.config.public_api),

@@ -1,0 +1,162 @@
+"""The AsyncAPI 3.0 document of the protocol, generated from its structs and tables."""
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from realtime import codes, protocol
+from realtime.channels import CHANNELS
+from realtime.views import SaleTick
+
+VERSION: Final = "1"
+
+_WHAT: Final = {
+    "hello": "Greets; resumes all channels at once.",
+    "refresh": "Goes on with a newer access token.",
+    "sub": "Follows a channel, or asks again after a gap.",
+    "unsub": "Stops following a channel.",
+    "msg": "Says something; answered when it is durable. The same `k` is the same message.",
+    "history": "Reads events of the past.",
+    "ack": "Everything up to `s` has arrived.",
+    "read": "Everything up to `s` was read.",
+    "typing": "The person is writing.",
+}
+_REF: Final = "#/components/schemas/{name}"
+
+
+def document(url: str) -> dict[str, Any]:
+    """Answer the document for a listener at `url`, such as `ws://127.0.0.1:8001/rt`. A fresh value at each call."""
+    address = urlsplit(url)
+    messages, operations = _messages(), _operations()
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Titan realtime",
+            "version": VERSION,
+            "description": "Frames are JSON text; an array carries several. `{}` is a ping, and any frame is its pong.",
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "realtime": {
+                "host": address.netloc,
+                "pathname": address.path,
+                "protocol": address.scheme,
+                "description": f"Subprotocol {protocol.SUBPROTOCOL}.",
+            }
+        },
+        "channels": {
+            "socket": {
+                "address": address.path,
+                "servers": [{"$ref": "#/servers/realtime"}],
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+                "x-channels": {
+                    name: {
+                        "delivery": kind.delivery.value,
+                        "anonymous": kind.anonymous,
+                        "name": name if kind.private else f"{name}:<{kind.id_prefix}_…>",
+                    }
+                    for name, kind in CHANNELS.items()
+                },
+                "x-close-codes": _close_codes(),
+                "x-error-codes": {code: {"temp": temp} for code, temp in codes.ERRORS.items()},
+            }
+        },
+        "operations": operations,
+        "components": {"messages": messages, "schemas": _schemas()},
+    }
+
+
+def _close_codes() -> dict[str, dict[str, str]]:
+    named = {code: name.lower() for name, code in vars(codes.CloseCode).items() if isinstance(code, int)}
+    return {
+        str(code): {"name": name, "client": codes.retry_of(code).value}
+        for code, name in sorted(named.items())
+    }
+
+
+def _operations() -> dict[str, Any]:
+    """Commands are received and replied to; events, signals and notices are sent."""
+    channel = {"$ref": "#/channels/socket"}
+    operations: dict[str, Any] = {}
+    for name in protocol.COMMANDS:
+        operations[name] = {
+            "action": "receive",
+            "summary": _WHAT[name],
+            "channel": channel,
+            "messages": [_message_of(f"command.{name}")],
+            "reply": {
+                "channel": channel,
+                "messages": [_message_of(f"reply.{name}"), _message_of("refusal")],
+            },
+        }
+    told = ["event", "event.sale", "ping"]
+    told += [f"signal.{name}" for name in protocol.SIGNALS] + [f"notice.{name}" for name in protocol.NOTICES]
+    operations["tell"] = {
+        "action": "send",
+        "summary": "What the server says by itself.",
+        "channel": channel,
+        "messages": [_message_of(name) for name in told],
+    }
+    return operations
+
+
+def _message_of(name: str) -> dict[str, str]:
+    return {"$ref": f"#/channels/socket/messages/{name.replace('/', '~1')}"}
+
+
+def _messages() -> dict[str, Any]:
+    messages: dict[str, Any] = {}
+    for name, kind in protocol.COMMANDS.items():
+        envelope: dict[str, Any] = {"i": {"type": "integer"}, "t": {"const": name}, "d": _ref(kind.payload)}
+        required = ["i", "t"] if name == "hello" else ["i", "t", "d"]
+        if name == "msg":
+            envelope["k"] = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]+$"}
+            required.append("k")
+        messages[f"command.{name}"] = _message(name, envelope, required)
+        answered = {"r": {"type": "integer"}, "d": _ref(protocol.REPLIES[name])}
+        messages[f"reply.{name}"] = _message(name, answered, ["r", "d"], closed=True)
+    messages["refusal"] = {"payload": _ref(protocol.Refusal)}
+    messages["event"] = {"payload": _ref(protocol.Event)}
+    tick = {"n": _INT, "s": _INT, "p": _INT, "t": {"const": "sale"}, "d": _ref(SaleTick)}
+    messages["event.sale"] = _message("sale", tick, list(tick), closed=True)
+    for name, signal in protocol.SIGNALS.items():
+        shown = {"n": _INT, "t": {"const": name}, "d": _ref(signal)}
+        messages[f"signal.{name}"] = _message(name, shown, list(shown), closed=True)
+    for name, notice in protocol.NOTICES.items():
+        noted = {"t": {"const": name}, "d": _ref(notice)}
+        messages[f"notice.{name}"] = _message(name, noted, list(noted), closed=True)
+    messages["ping"] = {"payload": {"type": "object", "maxProperties": 0}}
+    return messages
+
+
+_INT: Final = {"type": "integer"}
+
+
+def _message(
+    title: str, properties: dict[str, Any], required: list[str], *, closed: bool = False
+) -> dict[str, Any]:
+    payload: dict[str, Any] = {"type": "object", "properties": properties, "required": required}
+    if closed:
+        payload["additionalProperties"] = False
+    return {"title": title, "payload": payload}
+
+
+def _ref(struct: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": _REF.format(name=struct.__name__)}
+
+
+def _schemas() -> dict[str, Any]:
+    structs: list[type[msgspec.Struct]] = [
+        *(kind.payload for kind in protocol.COMMANDS.values()),
+        *protocol.REPLIES.values(),
+        *protocol.SIGNALS.values(),
+        *protocol.NOTICES.values(),
+        protocol.Refusal,
+        protocol.Event,
+        codes.CloseReason,
+        SaleTick,
+    ]
+    _, schemas = msgspec.json.schema_components(list(dict.fromkeys(structs)), ref_template=_REF)
+    schemas["ErrorBody"]["properties"]["code"]["enum"] = list(codes.ERRORS)
+    return dict(schemas)
