@@ -4,8 +4,9 @@ from typing import Annotated
 
 import msgspec
 
+from server.chat.commands import MAX_MUTE_SECONDS, Action
 from server.chat.frames import Author
-from server.chat.model import MAX_MUTE_SECONDS, MAX_WORD_CHARS, MAX_WORDS, Action
+from server.chat.model import MAX_WORD_CHARS, MAX_WORDS
 from server.chat.text import MAX_CHARS, MAX_RAW_CHARS
 from server.web.text import Reason, When
 

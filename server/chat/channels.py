@@ -24,9 +24,9 @@ from realtime.events import (
     Say,
     TopsRequest,
 )
+from server.chat.commands import Answer, CursorsMoved, LookAt, MoveCursors, Posted, Refusal, Seen
 from server.chat.desk import ChatDesk
 from server.chat.history import History
-from server.chat.model import Answer, CursorsMoved, LookAt, MoveCursors, Posted, Refusal, Seen
 from server.chat.responder import Responder
 
 EPOCH_SECONDS = 1.0

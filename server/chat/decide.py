@@ -1,33 +1,17 @@
-"""The rules of chat. `decide` reads the fold and changes nothing; `evolve` is the only way the fold changes.
+"""The rules of chat. They read the fold and change nothing.
 
 Who is who in a channel is told by the commands: the api knows a sale's merchant and who an operator is. That a
 conversation belongs to two people is decided here. To everybody else it does not exist.
 """
 
-import hashlib
 from collections.abc import Callable
-from typing import Any, assert_never
+from typing import assert_never
 
 from server.chat import text as texts
-from server.chat.model import (
-    EVENTS_PER_COMMIT,
-    INVISIBLE,
-    MAX_WORD_CHARS,
-    MAX_WORDS,
-    Channel,
+from server.chat.commands import (
     Command,
-    ConversationOpened,
     CursorsMoved,
-    Delivered,
-    Event,
     LookAt,
-    Member,
-    MemberBanned,
-    MemberMuted,
-    MemberUnbanned,
-    Message,
-    MessageDeleted,
-    MessagePosted,
     Moderate,
     Moderated,
     MoveCursors,
@@ -35,19 +19,31 @@ from server.chat.model import (
     Opened,
     Posted,
     PostMessage,
-    ReadUpTo,
     Refusal,
+    Seen,
+)
+from server.chat.evolve import mark_of
+from server.chat.model import (
+    MAX_WORD_CHARS,
+    MAX_WORDS,
+    Channel,
+    ConversationOpened,
+    Delivered,
+    Event,
+    Member,
+    MemberBanned,
+    MemberMuted,
+    MemberUnbanned,
+    MessageDeleted,
+    MessagePosted,
+    ReadUpTo,
     Role,
     RoomLocked,
     RoomUnlocked,
-    Seen,
     SlowModeSet,
     WordsBlocked,
-    WriterChanged,
     s_of,
 )
-
-MARK_BYTES = 8
 
 Reply = Opened | Posted | Moderated | CursorsMoved | Seen | Refusal
 Decision = tuple[list[Event], Reply]
@@ -80,11 +76,6 @@ def decide(channel: Channel, command: Command, now: int) -> Decision:
 def is_conversation(key: str) -> bool:
     """Tell a conversation's key from a room's."""
     return key.startswith("cnv_")
-
-
-def mark_of(text: str) -> bytes:
-    """Return what the fold keeps of a text."""
-    return hashlib.blake2b(text.encode(), digest_size=MARK_BYTES).digest()
 
 
 # --- opening ---------------------------------------------------------------------------------------------------
@@ -277,98 +268,3 @@ def _look(channel: Channel, command: LookAt, now: int) -> Reply:
 
 def _sides(channel: Channel) -> tuple[str, ...]:
     return (channel.buyer_id, channel.merchant_id) if channel.id else ()
-
-
-# --- evolving --------------------------------------------------------------------------------------------------
-
-
-def evolve(channel: Channel, event: Event, version: int) -> None:
-    """Apply one event of commit `version`, in place."""
-    if version != channel.version:
-        channel.version, channel.index, channel.before = version, -1, channel.top
-    channel.index += 1
-    if not isinstance(event, INVISIBLE):
-        channel.top = version * EVENTS_PER_COMMIT + channel.index
-    _APPLY[type(event)](channel, event)
-
-
-def _opened(channel: Channel, e: ConversationOpened) -> None:
-    channel.id, channel.buyer_id, channel.merchant_id = e.conversation_id, e.buyer_id, e.merchant_id
-    channel.subject, channel.title = e.subject, e.title
-
-
-def _posted(channel: Channel, e: MessagePosted) -> None:
-    message = Message(e.message_id, e.author, channel.top, e.at, mark_of(e.text))
-    channel.messages[e.message_id] = channel.keys[e.key] = message
-    _member(channel, e.author).posted_at = e.at
-
-
-def _deleted(channel: Channel, e: MessageDeleted) -> None:
-    channel.messages[e.message_id].deleted = True
-
-
-def _muted(channel: Channel, e: MemberMuted) -> None:
-    _member(channel, e.user).muted_until = e.until
-
-
-def _banned(channel: Channel, e: MemberBanned) -> None:
-    _member(channel, e.user).banned = True
-
-
-def _unbanned(channel: Channel, e: MemberUnbanned) -> None:
-    _member(channel, e.user).banned = False
-
-
-def _slowed(channel: Channel, e: SlowModeSet) -> None:
-    channel.slow_seconds = e.seconds
-
-
-def _locked(channel: Channel, _e: RoomLocked) -> None:
-    channel.locked = True
-
-
-def _unlocked(channel: Channel, _e: RoomUnlocked) -> None:
-    channel.locked = False
-
-
-def _words_blocked(channel: Channel, e: WordsBlocked) -> None:
-    channel.words = e.words
-
-
-def _delivered(channel: Channel, e: Delivered) -> None:
-    member = _member(channel, e.user)
-    member.delivered = max(member.delivered, e.s)
-
-
-def _read(channel: Channel, e: ReadUpTo) -> None:
-    member = _member(channel, e.user)
-    member.read = max(member.read, e.s)
-    member.delivered = max(member.delivered, e.s)
-
-
-def _writer_changed(_channel: Channel, _e: WriterChanged) -> None:
-    """Nothing but the version moves."""
-
-
-_APPLY: dict[type[Any], Callable[[Channel, Any], None]] = {
-    ConversationOpened: _opened,
-    MessagePosted: _posted,
-    MessageDeleted: _deleted,
-    MemberMuted: _muted,
-    MemberBanned: _banned,
-    MemberUnbanned: _unbanned,
-    SlowModeSet: _slowed,
-    RoomLocked: _locked,
-    RoomUnlocked: _unlocked,
-    WordsBlocked: _words_blocked,
-    Delivered: _delivered,
-    ReadUpTo: _read,
-    WriterChanged: _writer_changed,
-}
-
-
-def _member(channel: Channel, user: str) -> Member:
-    member = channel.members.get(user)
-    if member is None:
-        member = channel.members[user] = Member()
-    return member

@@ -2,6 +2,8 @@
 
 from typing import TypeVar
 
+import msgspec
+
 from cells.engine.client import WriterClient
 from cells.engine.handle import load
 from cells.kernel.chance import fresh
@@ -13,9 +15,7 @@ from realtime.views import SaleView
 from server.catalogue.decide import DECIDER as PRODUCT
 from server.catalogue.model import Product
 from server.chat import read, wire
-from server.chat.decide import is_conversation
-from server.chat.identity import conversation_id
-from server.chat.model import (
+from server.chat.commands import (
     Answer,
     Command,
     CursorsMoved,
@@ -25,9 +25,11 @@ from server.chat.model import (
     Posted,
     PostMessage,
     Refusal,
-    Role,
     Seen,
 )
+from server.chat.decide import is_conversation
+from server.chat.identity import conversation_id
+from server.chat.model import Role
 from server.flash_sale import read as sales
 from server.flash_sale.views import SaleViews
 from server.orders import read as orders
@@ -40,16 +42,19 @@ T = TypeVar("T", Opened, Posted, Moderated, CursorsMoved, Seen)
 _NO_SUBJECT = "There is no such product, order, sale or merchant, or it is not yours."
 
 
-class Topic:
+class Topic(msgspec.Struct, frozen=True):
     """What a conversation is about, and between whom."""
 
-    def __init__(self, buyer_id: str, buyer_name: str, merchant_id: str, subject: str, title: str) -> None:
-        self.buyer_id = buyer_id
-        self.buyer_name = buyer_name
-        self.merchant_id = merchant_id
-        self.subject = subject
-        self.title = title
-        self.id = conversation_id(buyer_id, merchant_id, subject)
+    buyer_id: str
+    buyer_name: str
+    merchant_id: str
+    subject: str
+    title: str
+
+    @property
+    def id(self) -> str:
+        """The one conversation about it."""
+        return conversation_id(self.buyer_id, self.merchant_id, self.subject)
 
 
 class ChatDesk:

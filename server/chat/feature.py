@@ -4,10 +4,10 @@ import asyncio
 
 from cells.engine.client import WriterClient
 from server.chat.channels import ChannelDesk, Epoch
+from server.chat.commands import Answer, Command
 from server.chat.desk import ChatDesk
 from server.chat.history import History
 from server.chat.http import handlers
-from server.chat.model import Answer, Command
 from server.chat.responder import Responder
 from server.chat.wire import WIRE
 from server.flash_sale.views import SaleViews

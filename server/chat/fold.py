@@ -4,13 +4,7 @@ from typing import Any
 
 import msgspec
 
-from server.chat.model import (
-    ConversationOpened,
-    Delivered,
-    MessageDeleted,
-    MessagePosted,
-    ReadUpTo,
-)
+from server.chat.model import ConversationOpened, Delivered, MessageDeleted, MessagePosted, ReadUpTo
 
 PREVIEW_CHARS = 140
 

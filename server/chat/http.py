@@ -1,19 +1,17 @@
-"""Conversations and rooms over HTTP."""
+"""Conversations over HTTP."""
 
-import os
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
 from cells.kernel.chance import fresh
-from cells.kernel.clock import Clock, rfc3339
+from cells.kernel.clock import Clock
 from cells.kernel.errors import Rejected
 from cells.kernel.ids import is_id, slot_in
-from realtime.events import Event
-from server.chat import read
+from server.chat import read, rooms_http
 from server.chat.bodies import (
     ConversationPage,
     Cursors,
@@ -26,21 +24,23 @@ from server.chat.bodies import (
     OpenedConversation,
     ReadCursor,
 )
+from server.chat.commands import CursorsMoved, LookAt, MoveCursors, Posted, Seen
 from server.chat.desk import ChatDesk
-from server.chat.frames import Author, MessageBody
 from server.chat.history import History
-from server.chat.model import (
-    MAX_SLOW_SECONDS,
-    CursorsMoved,
-    LookAt,
-    Moderate,
-    MoveCursors,
-    Posted,
-    Role,
-    Seen,
+from server.chat.model import Role
+from server.chat.requests import (
+    AUTH,
+    MAX_POSITION,
+    POST,
+    WRITE,
+    Asked,
+    Before,
+    Limit,
+    moderate,
+    page,
+    say,
+    view,
 )
-from server.chat.model import By as Moderator
-from server.chat.model import Moderated as Done
 from server.store.waiting import Projected
 from server.web import cursors
 from server.web.auth import BEARER, Actor, demand, requires
@@ -50,29 +50,16 @@ from server.web.idempotent_http import IdempotencyKey, answer, same_request
 from server.web.problem import refusals
 
 AFTER_SECONDS = 2.0
-MAX_POSITION = 1 << 53
 
-Limit = Annotated[int, Parameter(ge=1, le=cursors.MAX_LIMIT, description="most items of a page")]
 Cursor = Annotated[
     str | None, Parameter(max_length=cursors.MAX_CHARS, description="`next` of the page before")
 ]
 After = Annotated[
     int | None, Parameter(ge=0, le=MAX_POSITION, description="log position the answer has to include")
 ]
-Before = Annotated[
-    int | None, Parameter(ge=0, le=MAX_POSITION, description="`next` of the page of newer ones")
-]
 ConversationId = Annotated[str, Parameter(max_length=64)]
-SaleId = Annotated[str, Parameter(max_length=64)]
-Asked = Request[Actor, Any, Any]
-
-_AUTH = ("unauthenticated", "token_expired", "forbidden")
-_WRITE = (*_AUTH, "not_found", "overloaded", "fenced", "outcome_unknown")
-_POST = (*_WRITE, "key_reused", "banned", "muted", "locked", "slow_mode", "blocked_words")
-_TARGETS = ("delete", "mute", "unmute", "ban", "unban")
 
 _NO_CONVERSATION = "There is no such conversation, or it is not yours."
-_decode_message = msgspec.json.Decoder(MessageBody).decode
 
 
 def handlers(
@@ -83,7 +70,7 @@ def handlers(
         _opening(desk, idempotency, clock),
         _listing(projected),
         *_conversations(desk, history, clock),
-        *_rooms(desk, history, clock),
+        *rooms_http.handlers(desk, history, clock),
     )
 
 
@@ -93,7 +80,7 @@ def _opening(desk: ChatDesk, idempotency: Idempotency, clock: Clock) -> HTTPRout
         dto=Json[NewConversation],
         guards=[requires("buyer", "merchant")],
         security=BEARER,
-        responses=refusals(*_POST, "conflict"),
+        responses=refusals(*POST, "conflict"),
         operation_id="openConversation",
         tags=["chat"],
     )
@@ -111,7 +98,7 @@ def _opening(desk: ChatDesk, idempotency: Idempotency, clock: Clock) -> HTTPRout
                 role = await desk.role(topic.id, actor.id)
                 # The id of the work is the key: done again, it says nothing twice.
                 command = desk.message(topic.id, actor.id, actor.name, role, data.text, message_id)
-                message = _view(await desk.do(command, Posted), actor, role)
+                message = view(await desk.do(command, Posted), actor, role)
             body = OpenedConversation(
                 topic.id, topic.buyer_id, topic.merchant_id, topic.subject or None, topic.title, message
             )
@@ -146,7 +133,7 @@ def _listing(projected: Projected) -> HTTPRouteHandler:
         "/api/v1/conversations",
         guards=[requires()],
         security=BEARER,
-        responses=refusals(*_AUTH),
+        responses=refusals(*AUTH),
         operation_id="listConversations",
         tags=["chat"],
     )
@@ -167,7 +154,7 @@ def _conversations(desk: ChatDesk, history: History, clock: Clock) -> tuple[HTTP
         "/api/v1/conversations/{conversation_id:str}/messages",
         guards=[requires()],
         security=BEARER,
-        responses=refusals(*_AUTH, "not_found"),
+        responses=refusals(*AUTH, "not_found"),
         operation_id="listMessages",
         tags=["chat"],
     )
@@ -181,14 +168,14 @@ def _conversations(desk: ChatDesk, history: History, clock: Clock) -> tuple[HTTP
         actor = request.user
         role = await _role(desk, conversation_id, actor)
         await desk.do(LookAt(conversation_id, actor.id, role), Seen)
-        return await _page(history, conversation_id, before, limit)
+        return await page(history, conversation_id, before, limit)
 
     @post(
         "/api/v1/conversations/{conversation_id:str}/messages",
         dto=Json[NewMessage],
         guards=[requires("buyer", "merchant")],
         security=BEARER,
-        responses=refusals(*_POST),
+        responses=refusals(*POST),
         operation_id="postMessage",
         tags=["chat"],
     )
@@ -200,7 +187,7 @@ def _conversations(desk: ChatDesk, history: History, clock: Clock) -> tuple[HTTP
     ) -> Response[MessageView]:
         """Say something in a conversation of the caller."""
         role = await _role(desk, conversation_id, request.user)
-        return await _say(desk, conversation_id, request.user, role, data.text, idempotency_key)
+        return await say(desk, conversation_id, request.user, role, data.text, idempotency_key)
 
     @post(
         "/api/v1/conversations/{conversation_id:str}/read",
@@ -208,7 +195,7 @@ def _conversations(desk: ChatDesk, history: History, clock: Clock) -> tuple[HTTP
         dto=Json[ReadCursor],
         guards=[requires("buyer", "merchant")],
         security=BEARER,
-        responses=refusals(*_WRITE),
+        responses=refusals(*WRITE),
         operation_id="readConversation",
         tags=["chat"],
     )
@@ -224,7 +211,7 @@ def _conversations(desk: ChatDesk, history: History, clock: Clock) -> tuple[HTTP
         dto=Json[Moderation],
         guards=[requires("buyer", "merchant", "operator")],
         security=BEARER,
-        responses=refusals(*_WRITE),
+        responses=refusals(*WRITE),
         operation_id="moderateConversation",
         tags=["chat"],
     )
@@ -233,60 +220,9 @@ def _conversations(desk: ChatDesk, history: History, clock: Clock) -> tuple[HTTP
     ) -> Moderated:
         """Moderate a conversation: its merchant, and operators."""
         role = await _role(desk, conversation_id, request.user)
-        return await _moderate(desk, clock, conversation_id, request.user, role, data)
+        return await moderate(desk, clock, conversation_id, request.user, role, data)
 
     return list_messages, post_message, read_conversation, moderate_conversation
-
-
-def _rooms(desk: ChatDesk, history: History, clock: Clock) -> tuple[HTTPRouteHandler, ...]:
-    @get(
-        "/api/v1/rooms/{sale_id:str}/messages",
-        responses=refusals("not_found"),
-        operation_id="listRoomMessages",
-        tags=["chat"],
-    )
-    async def list_room_messages(
-        sale_id: SaleId, before: Before = None, limit: Limit = cursors.DEFAULT_LIMIT
-    ) -> MessagePage:
-        """Return messages of a sale's room, the newest page first."""
-        await desk.role(_room(sale_id), "")
-        return await _page(history, sale_id, before, limit)
-
-    @post(
-        "/api/v1/rooms/{sale_id:str}/messages",
-        dto=Json[NewMessage],
-        guards=[requires("buyer", "merchant")],
-        security=BEARER,
-        responses=refusals(*_POST),
-        operation_id="postRoomMessage",
-        tags=["chat"],
-    )
-    async def post_room_message(
-        request: Asked, sale_id: SaleId, data: NewMessage, idempotency_key: IdempotencyKey = None
-    ) -> Response[MessageView]:
-        """Say something in a sale's room."""
-        role = await desk.role(_room(sale_id), request.user.id)
-        return await _say(desk, sale_id, request.user, role, data.text, idempotency_key)
-
-    @post(
-        "/api/v1/rooms/{sale_id:str}/moderate",
-        status_code=200,
-        dto=Json[Moderation],
-        guards=[requires("buyer", "merchant", "operator")],
-        security=BEARER,
-        responses=refusals(*_WRITE),
-        operation_id="moderateRoom",
-        tags=["chat"],
-    )
-    async def moderate_room(request: Asked, sale_id: SaleId, data: Moderation) -> Moderated:
-        """Moderate a sale's room: its merchant, and operators."""
-        role = await desk.role(_room(sale_id), request.user.id, operator=request.user.is_operator)
-        return await _moderate(desk, clock, sale_id, request.user, role, data)
-
-    return list_room_messages, post_room_message, moderate_room
-
-
-# --- what both have in common ------------------------------------------------------------------------------------
 
 
 def _check(conversation_id: str) -> None:
@@ -294,55 +230,6 @@ def _check(conversation_id: str) -> None:
         raise Rejected("not_found", _NO_CONVERSATION)
 
 
-def _room(sale_id: str) -> str:
-    if not is_id("sal", sale_id):
-        raise Rejected("not_found", "There is no such sale.")
-    return sale_id
-
-
 async def _role(desk: ChatDesk, conversation_id: str, actor: Actor) -> Role:
     _check(conversation_id)
     return await desk.role(conversation_id, actor.id, operator=actor.is_operator)
-
-
-async def _say(
-    desk: ChatDesk, key: str, actor: Actor, role: Role, text: str, client_key: str | None
-) -> Response[MessageView]:
-    command = desk.message(key, actor.id, actor.name, role, text, client_key or os.urandom(16).hex())
-    posted = await desk.do(command, Posted)
-    body = msgspec.json.encode(_view(posted, actor, role))
-    return cast("Response[MessageView]", answer(Answer(201, body, replayed=posted.replayed)))
-
-
-def _view(posted: Posted, actor: Actor, role: Role) -> MessageView:
-    author = Author(actor.id, actor.name, role)
-    return MessageView(posted.message_id, posted.s, author, posted.text, rfc3339(posted.at))
-
-
-async def _page(history: History, key: str, before: int | None, limit: int) -> MessagePage:
-    events, more = await history.before(key, before, limit, messages=True)
-    return MessagePage([_shown(event) for event in events], events[0].s if more else None)
-
-
-def _shown(event: Event) -> MessageView:
-    body = _decode_message(event.d)
-    return MessageView(body.id, event.s, body.author or Author("", "", "buyer"), body.text, body.at)
-
-
-async def _moderate(
-    desk: ChatDesk, clock: Clock, key: str, actor: Actor, role: Role, data: Moderation
-) -> Moderated:
-    if (data.target is not None) is not (data.action in _TARGETS):
-        raise Rejected("bad_request", f"target belongs to: {', '.join(_TARGETS)}.")
-    if (data.seconds is not None) is not (data.action in ("mute", "slow_mode")):
-        raise Rejected("bad_request", "seconds belongs to: mute, slow_mode.")
-    if (data.words is not None) is not (data.action == "block_words"):
-        raise Rejected("bad_request", "words belongs to: block_words.")
-    seconds = data.seconds or 0
-    if data.action == "slow_mode" and seconds > MAX_SLOW_SECONDS:
-        raise Rejected("bad_request", f"slow_mode takes at most {MAX_SLOW_SECONDS} seconds.")
-    until = clock.now() + seconds * 1000 if data.action == "mute" else 0
-    by = Moderator(actor.id, role, data.reason)
-    words = tuple(data.words or ())
-    command = Moderate(key, data.action, by, data.target or "", until, seconds, words)
-    return Moderated((await desk.do(command, Done)).changed)

@@ -1,4 +1,4 @@
-"""The words of chat: rooms of sales and conversations of a buyer with a merchant, their events, commands and answers.
+"""The words of chat: rooms of sales and conversations of a buyer with a merchant, their events and state.
 
 A room has the key of its sale (`sal_…`), a conversation its own (`cnv_…`). Both are channels of the same events.
 An event's position is `s`: its commit's position times 1024, plus its place in the commit. Before the commit is
@@ -18,14 +18,10 @@ CONVERSATION = "cnv"
 EVENTS_PER_COMMIT = 1024
 MAX_WORDS = 200
 MAX_WORD_CHARS = 64
-MAX_SLOW_SECONDS = 3_600
-MAX_MUTE_SECONDS = 365 * 24 * 3_600
 KEY_BYTES = 16
 
 Role = Literal["buyer", "merchant", "operator"]
 """What a person is in a channel: its merchant, an operator, or anybody else."""
-
-Action = Literal["delete", "mute", "unmute", "ban", "unban", "slow_mode", "lock", "unlock", "block_words"]
 
 Ref = int
 
@@ -247,125 +243,3 @@ class Channel(msgspec.Struct):
     def end(self) -> int:
         """The position behind every event that anybody can have seen."""
         return (self.positions[-1] + 1) * EVENTS_PER_COMMIT if self.positions else 0
-
-
-# --- commands, as they cross from the api to the writer ------------------------------------------------------------
-
-
-class OpenConversation(msgspec.Struct, frozen=True, array_like=True, tag="open"):
-    """Open the conversation of a buyer with a merchant about a subject. Again: nothing changes."""
-
-    key: str
-    buyer_id: str
-    merchant_id: str
-    subject: str
-    title: str
-    buyer_name: str
-
-
-class PostMessage(msgspec.Struct, frozen=True, array_like=True, tag="post"):
-    """Say something. `message_id` is used only if `digest`, of author and client key, is new. `text` is as it came."""
-
-    key: str
-    message_id: str
-    author: str
-    author_name: str
-    role: Role
-    text: str
-    digest: bytes
-
-
-class Moderate(msgspec.Struct, frozen=True, array_like=True, tag="moderate"):
-    """Moderate a channel. Repeating it changes nothing.
-
-    `target` is a message to `delete` and a person to `mute`, `unmute`, `ban` or `unban`; `until` is for `mute`,
-    `seconds` for `slow_mode`, `words` for `block_words`.
-    """
-
-    key: str
-    action: Action
-    by: By
-    target: str = ""
-    until: int = 0
-    seconds: int = 0
-    words: tuple[str, ...] = ()
-
-
-class MoveCursors(msgspec.Struct, frozen=True, array_like=True, tag="cursors"):
-    """A person has received and read up to these positions; 0 says nothing."""
-
-    key: str
-    user: str
-    delivered: int
-    read: int
-
-
-class LookAt(msgspec.Struct, frozen=True, array_like=True, tag="look"):
-    """Ask what a person may do in a channel. Changes nothing."""
-
-    key: str
-    user: str
-    role: Role
-
-
-Command = OpenConversation | PostMessage | Moderate | MoveCursors | LookAt
-
-
-# --- answers, as they cross back -----------------------------------------------------------------------------------
-
-
-class Opened(msgspec.Struct, array_like=True, tag="opened"):
-    """The conversation exists, durably. `created`: it did not before."""
-
-    key: str
-    created: bool
-    s: int = 0
-
-
-class Posted(msgspec.Struct, array_like=True, tag="posted"):
-    """The message is durable. `ref` becomes `s` when its commit is."""
-
-    message_id: str
-    at: int
-    text: str
-    ref: Ref = 0
-    s: int = 0
-    replayed: bool = False
-
-
-class Moderated(msgspec.Struct, array_like=True, tag="moderated"):
-    """The channel is as the moderator wants it, durably. `changed`: it was not before."""
-
-    changed: bool
-
-
-class CursorsMoved(msgspec.Struct, array_like=True, tag="moved"):
-    """Where a person's cursors stand."""
-
-    delivered: int
-    read: int
-
-
-class Seen(msgspec.Struct, array_like=True, tag="seen"):
-    """A channel as one person may see it, as of `top`. `refusal` is why the person may not write, or empty."""
-
-    top: int
-    refusal: str = ""
-    buyer_id: str = ""
-    merchant_id: str = ""
-    subject: str = ""
-    title: str = ""
-    slow_seconds: int = 0
-    locked: bool = False
-    cursors: dict[str, tuple[int, int]] = {}
-
-
-class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="no"):
-    """The rules or the writer said no; `code` is in the table of `cells.kernel.errors`."""
-
-    code: str
-    detail: str = ""
-    retry_after_ms: int | None = None
-
-
-Answer = Opened | Posted | Moderated | CursorsMoved | Seen | Refusal

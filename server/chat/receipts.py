@@ -2,7 +2,7 @@
 
 import msgspec
 
-from server.chat.model import CursorsMoved, MoveCursors
+from server.chat.commands import CursorsMoved, MoveCursors
 
 PACE_MS = 1_000
 MOST_HELD = 20_000

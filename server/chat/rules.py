@@ -3,19 +3,9 @@
 from collections.abc import Sequence
 
 from server.chat import decide as rules
-from server.chat.model import (
-    EVENTS,
-    EVENTS_PER_COMMIT,
-    Answer,
-    Channel,
-    Command,
-    Event,
-    Opened,
-    Posted,
-    Refusal,
-    WriterChanged,
-    s_of,
-)
+from server.chat.commands import Answer, Command, Opened, Posted, Refusal
+from server.chat.evolve import evolve
+from server.chat.model import EVENTS, EVENTS_PER_COMMIT, Channel, Event, WriterChanged, s_of
 
 RETRY_MS = 1000
 
@@ -50,7 +40,7 @@ class ChatRules:
 
     def evolve(self, state: Channel, event: Event, version: int) -> None:
         """Apply one event in place."""
-        rules.evolve(state, event, version)
+        evolve(state, event, version)
 
     def tick(self, state: Channel, now: int) -> list[Event]:  # noqa: ARG002 - the clock alone brings about nothing
         """Return nothing."""

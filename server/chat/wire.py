@@ -5,8 +5,9 @@ import hashlib
 import msgspec
 
 from cells.engine.wire import Request, Wire
+from server.chat.commands import Answer, Command
 from server.chat.decide import is_conversation
-from server.chat.model import KEY_BYTES, Answer, Command
+from server.chat.model import KEY_BYTES
 from server.chat.rules import refuse
 
 _encode = msgspec.msgpack.Encoder().encode

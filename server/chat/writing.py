@@ -13,20 +13,9 @@ from cells.engine.writer import Writer
 from cells.kernel.ids import BadId, slot_in
 from realtime import events
 from server.chat import wire
+from server.chat.commands import Answer, Command, CursorsMoved, MoveCursors, Refusal
 from server.chat.frames import shown
-from server.chat.model import (
-    CONVERSATION,
-    ROOM,
-    Answer,
-    Channel,
-    Command,
-    CursorsMoved,
-    MemberBanned,
-    MemberUnbanned,
-    MoveCursors,
-    Refusal,
-    s_of,
-)
+from server.chat.model import CONVERSATION, ROOM, Channel, MemberBanned, MemberUnbanned, s_of
 from server.chat.receipts import Receipts
 from server.chat.rules import ChatRules
 from server.leading import Listener, Term

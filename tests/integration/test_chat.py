@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +12,10 @@ import httpx
 import msgspec
 import pytest
 
+from cells.log import connection
 from realtime.client import CommandRefused, RealtimeClient, Update
+from realtime.events import Ack, Act, Done, Join, PageRequest, Read, Refused, Say
+from realtime.source_nats import NatsSource
 from tests.integration.conftest import Cell, Person
 
 PRICE = {"amount": 1000, "currency": "EUR"}
@@ -294,7 +298,24 @@ class TestRooms:
         ok(await market.moderate(market.merchant, action="unlock"))
         ok(await market.moderate(market.merchant, action="ban", target=otto))
         assert refused(await market.say(market.other, where, "again")) == "banned"
-        assert refused(await market.moderate(market.merchant, action="mute", target=otto)) == "bad_request"
+
+    @pytest.mark.parametrize(
+        "action",
+        (
+            {"action": "mute", "target": "usr_x", "seconds": 5},
+            {"action": "mute"},
+            {"action": "delete", "target": "\x1b[2J"},
+            {"action": "lock", "target": "x"},
+            {"action": "lock", "seconds": 5},
+            {"action": "slow_mode", "seconds": 3601},
+            {"action": "block_words"},
+            {"action": "explode"},
+        ),
+    )
+    async def test_a_moderation_that_makes_no_sense_is_refused(
+        self, market: Market, action: dict[str, Any]
+    ) -> None:
+        assert refused(await market.moderate(market.merchant, **action)) == "bad_request"
 
     async def test_the_banned_are_stopped_on_the_socket_they_have(self, market: Market) -> None:
         room = f"room:{market.sale}"
@@ -322,6 +343,101 @@ class TestRooms:
         nowhere = f"/api/v1/rooms/{market.sale[:-1]}{'0' if market.sale[-1] != '0' else '1'}/messages"
         assert refused(await market.buyer.ask("GET", nowhere)) == "not_found"
         assert refused(await market.buyer.ask("GET", "/api/v1/rooms/sal_x/messages")) == "not_found"
+
+
+@contextlib.asynccontextmanager
+async def source(cell: Cell) -> AsyncIterator[NatsSource]:
+    """What a hub asks with."""
+    client = await connection.connect(cell.config.nats_url, "test")
+    try:
+        yield NatsSource(client, cell.config.cell)
+    finally:
+        await connection.close(client)
+
+
+class TestWhatHubsAsk:
+    async def test_pages_go_both_ways_without_a_gap(self, market: Market) -> None:
+        cnv = (await market.conversation())["id"]
+        for n in range(7):
+            ok(await market.say(market.buyer, f"conversations/{cnv}", f"m{n}"))
+        async with source(market.cell) as hub:
+            whole = await hub.page(PageRequest(f"chat:{cnv}"))
+            assert [e.t for e in whole.events] == ["opened", *["msg"] * 7]
+            assert [e.p for e in whole.events] == [0, *(e.s for e in whole.events[:-1])]
+            assert not whole.more
+            middle = whole.events[3].s
+            after = await hub.page(PageRequest(f"chat:{cnv}", after=middle, limit=2))
+            assert (after.events, after.more) == (whole.events[4:6], True)
+            before = await hub.page(PageRequest(f"chat:{cnv}", before=middle, limit=2))
+            assert (before.events, before.more) == (whole.events[1:3], True)
+            join = await hub.join(Join(f"chat:{cnv}", market.buyer.user["id"], "buyer"))
+            assert (join.top, join.epoch) == (whole.events[-1].s, whole.epoch)
+            assert join.receipts
+            ok(await market.buyer.ask("GET", f"/api/v1/conversations?after={join.top // 1024}"))
+            assert await hub.tops([f"chat:{cnv}", f"room:{market.sale}"]) == [join.top, 0]
+
+    async def test_doors(self, market: Market) -> None:
+        me = market.buyer.user["id"]
+        async with source(market.cell) as hub:
+            asked = (
+                (Join(f"me:{me}", me, "buyer"), None),
+                (Join(f"me:{me}", market.other.user["id"], "buyer"), "not_found"),
+                (Join(f"me:{me}"), "unauthenticated"),
+                (Join(f"room:{market.sale}"), None),
+            )
+            for join, code in asked:
+                assert (await hub.join(join)).code == code
+            assert not (await hub.join(Join(f"room:{market.sale}"))).can_write
+
+    async def test_acts_are_answered_each_for_itself(self, market: Market) -> None:
+        cnv = (await market.conversation())["id"]
+        bea, otto = market.buyer.user["id"], market.other.user["id"]
+        async with source(market.cell) as hub:
+            acts: list[Act] = [
+                Say(f"chat:{cnv}", bea, "Bea", "buyer", "k", "hello"),
+                Say(f"chat:{cnv}", otto, "Otto", "buyer", "k", "hello"),
+                Ack(f"room:{market.sale}", bea, 1),
+                Read(f"chat:{cnv}", bea, 1 << 50),
+                Say("chat:cnv_x", bea, "Bea", "buyer", "k", "hello"),
+            ]
+            first, *others = await asyncio.gather(*(hub.act(act) for act in acts))
+            assert isinstance(first, Done)
+            codes = [o.code for o in others if isinstance(o, Refused)]
+            assert codes == ["not_found", "wrong_state", "bad_request", "not_found"]
+            assert await hub.act(acts[0]) == first
+
+
+class TestACrash:
+    async def test_a_killed_writer_loses_nothing_and_says_nothing_twice(self, market: Market) -> None:
+        cnv = (await market.conversation())["id"]
+        channel = f"chat:{cnv}"
+        async with market.online(market.buyer) as bea, market.online(market.merchant) as shop:
+            await bea.client.sub(channel)
+            await shop.client.sub(channel)
+            killed = asyncio.create_task(asyncio.to_thread(kill_writer, market.cell))
+            said: dict[int, str] = {}
+            n = 0
+            while not killed.done() or n < 40:
+                who = (bea, shop)[n % 2]
+                said[await who.client.msg(channel, f"m{n}", key=f"k{n}")] = f"m{n}"
+                n += 1
+            await killed
+            last = await shop.client.msg(channel, "after", key="after")
+            for n, (s, text) in enumerate(said.items()):
+                assert await (bea, shop)[n % 2].client.msg(channel, text, key=f"k{n}") == s
+            said[last] = "after"
+            heard = [await reader.until(len(said), "msg") for reader in (bea, shop)]
+            assert heard[0] == heard[1]
+            assert {u.position: u.value["text"] for u in heard[0]} == said
+            assert [u.position for u in heard[0]] == sorted(said)
+        read = await market.messages(market.buyer, f"conversations/{cnv}", "?limit=30")
+        assert [(m["s"], m["text"]) for m in read] == sorted(said.items())[-30:]
+
+
+def kill_writer(cell: Cell) -> None:
+    status = msgspec.json.decode(cell.titan("status", "--json").stdout)
+    writer = next(p for p in status["cells"][0]["processes"] if p["name"] == "writer")
+    os.kill(writer["pid"], signal.SIGKILL)
 
 
 class TestHostileText:

@@ -15,19 +15,9 @@ from cells.log import subjects
 from cells.log.chain import Chain
 from cells.log.port import Stored
 from realtime.events import Event
-from server.chat import decide as rules
-from server.chat.model import (
-    CONVERSATION,
-    EVENTS,
-    ROOM,
-    By,
-    Channel,
-    Command,
-    Moderate,
-    MoveCursors,
-    OpenConversation,
-    PostMessage,
-)
+from server.chat.commands import Command, Moderate, MoveCursors, OpenConversation, PostMessage
+from server.chat.evolve import evolve
+from server.chat.model import CONVERSATION, EVENTS, ROOM, By, Channel
 from server.chat.rules import ChatRules
 from server.feed.projection import FeedProjection
 from server.flash_sale.read import SalesProjection
@@ -60,7 +50,7 @@ class Talk:
             for _ in range(self.chance.randrange(1, 5)):
                 found, _ = decided.decide(self.channel, self._command(), START + position)
                 for event in found:
-                    rules.evolve(self.channel, event, version)
+                    evolve(self.channel, event, version)
                 events += found
         body = envelope.encode(EVENTS, version, START + position, self.chain.hash, events)
         self.positions.append(position)

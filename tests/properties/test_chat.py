@@ -15,29 +15,31 @@ from cells.engine.writer import Writer
 from cells.kernel import envelope, ids
 from cells.kernel.clock import ManualClock
 from cells.log.memory import Fault, MemoryLog
-from server.chat import decide as rules
 from server.chat import text as texts
+from server.chat.commands import (
+    Answer,
+    Command,
+    CursorsMoved,
+    Moderate,
+    MoveCursors,
+    OpenConversation,
+    Posted,
+    PostMessage,
+    Refusal,
+)
+from server.chat.evolve import evolve
 from server.chat.fold import Conversation
 from server.chat.frames import shown
 from server.chat.model import (
     CONVERSATION,
     EVENTS,
     EVENTS_PER_COMMIT,
-    Answer,
     By,
     Channel,
-    Command,
-    CursorsMoved,
     Delivered,
     MessageDeleted,
     MessagePosted,
-    Moderate,
-    MoveCursors,
-    OpenConversation,
-    Posted,
-    PostMessage,
     ReadUpTo,
-    Refusal,
     s_of,
 )
 from server.chat.rules import ChatRules
@@ -166,7 +168,7 @@ class WrittenChat(RuleBasedStateMachine):
             for stored in self.log.stored("log.>"):
                 commit = envelope.decode(EVENTS, stored.body)
                 for event in commit.events:
-                    rules.evolve(fresh, event, commit.version)
+                    evolve(fresh, event, commit.version)
             assert fresh == owned.state
 
     @invariant()

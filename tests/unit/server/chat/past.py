@@ -2,19 +2,10 @@
 
 from typing import Any
 
-from server.chat import decide as rules
+from server.chat.commands import Command, Moderate, PostMessage, Refusal
+from server.chat.evolve import evolve
 from server.chat.model import By as Moderator
-from server.chat.model import (
-    Channel,
-    Command,
-    ConversationOpened,
-    Event,
-    MessagePosted,
-    Moderate,
-    PostMessage,
-    Refusal,
-    Role,
-)
+from server.chat.model import Channel, ConversationOpened, Event, MessagePosted, Role
 from server.chat.rules import ChatRules
 
 T0 = 1_800_000_000_000
@@ -46,7 +37,7 @@ class Past:
     def commit(self, events: list[Any]) -> None:
         version = len(self.positions) + 1
         for event in events:
-            rules.evolve(self.channel, event, version)
+            evolve(self.channel, event, version)
         self.positions.append(version * 10)
 
     def when(self, command: Command, now: int = T0) -> "Decided":

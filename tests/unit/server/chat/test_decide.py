@@ -2,22 +2,17 @@
 
 import pytest
 
+from server.chat.commands import CursorsMoved, LookAt, MoveCursors, OpenConversation, Posted, Seen
 from server.chat.model import (
     By,
-    CursorsMoved,
     Delivered,
-    LookAt,
     MemberBanned,
     MemberMuted,
     MemberUnbanned,
     MessageDeleted,
-    MoveCursors,
-    OpenConversation,
-    Posted,
     ReadUpTo,
     RoomLocked,
     RoomUnlocked,
-    Seen,
     SlowModeSet,
     WordsBlocked,
 )

@@ -3,12 +3,7 @@
 import msgspec
 
 from server.chat.frames import shown
-from server.chat.model import (
-    MemberMuted,
-    MessageDeleted,
-    SlowModeSet,
-    WordsBlocked,
-)
+from server.chat.model import MemberMuted, MessageDeleted, SlowModeSet, WordsBlocked
 from tests.unit.server.chat.past import BY, OPENED, OTHER, T0, said
 
 

@@ -1,6 +1,6 @@
 """Cursors are held back for a second, and the newest wins."""
 
-from server.chat.model import CursorsMoved, MoveCursors
+from server.chat.commands import CursorsMoved, MoveCursors
 from server.chat.receipts import PACE_MS, Receipts
 
 T0 = 1_000_000
