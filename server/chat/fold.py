@@ -20,7 +20,8 @@ class Unread(msgspec.Struct, frozen=True, array_like=True):
 class Conversation(msgspec.Struct):
     """A conversation as lists want it. `active` is the position of its newest message, or of its opening.
 
-    `waiting` has every message that a side has not read, in order; the two counts are made of it.
+    `waiting` has every message that a side has not read, in order, if a cursor moves or a message is deleted;
+    otherwise it may lack those of before, because a new message only adds to a count.
     """
 
     id: str
@@ -39,35 +40,31 @@ class Conversation(msgspec.Struct):
     merchant_read: int = 0
     buyer_delivered: int = 0
     merchant_delivered: int = 0
+    buyer_unread: int = 0
+    merchant_unread: int = 0
     waiting: list[Unread] = []
 
-    def unread(self, user: str) -> int:
-        """Count the other side's messages behind a person's cursor."""
-        read = self.buyer_read if user == self.buyer_id else self.merchant_read
-        return sum(1 for each in self.waiting if each.author != user and each.s > read)
-
-    def apply(self, event: Any, s: int) -> list[tuple[str, int]]:
-        """Apply an event at `s` and return whose unread count is another one now, and what it is."""
-        sides = (self.buyer_id, self.merchant_id)
-        before = [self.unread(side) for side in sides]
+    def apply(self, event: Any, s: int) -> tuple[str, int] | None:
+        """Apply an event at `s`; return whose unread count is another one now, and what it is."""
         match event:
             case ConversationOpened():
                 self._opened(event, s)
-                return []
             case MessagePosted():
                 self._posted(event, s)
+                return self._count(self._other(event.author), 1)
             case MessageDeleted(message_id):
-                self.waiting = [each for each in self.waiting if each.message_id != message_id]
-                if message_id == self.last_id:
-                    self.last_text = ""
+                return self._deleted(message_id)
             case Delivered(user, up_to):
                 self._move(user, up_to, 0)
             case ReadUpTo(user, up_to):
                 self._move(user, up_to, up_to)
+                return self._recount(user)
             case _:
-                return []
-        after = [self.unread(side) for side in sides]
-        return [(u, a) for u, b, a in zip(sides, before, after, strict=True) if a != b]
+                pass
+        return None
+
+    def _other(self, user: str) -> str:
+        return self.merchant_id if user == self.buyer_id else self.buyer_id
 
     def _opened(self, event: ConversationOpened, s: int) -> None:
         self.buyer_id, self.buyer_name = event.buyer_id, event.buyer_name
@@ -79,6 +76,15 @@ class Conversation(msgspec.Struct):
         self.active, self.last_id, self.last_author = s, event.message_id, event.author
         self.last_text, self.last_at = event.text[:PREVIEW_CHARS], event.at
 
+    def _deleted(self, message_id: str) -> tuple[str, int] | None:
+        if message_id == self.last_id:
+            self.last_text = ""
+        for index, each in enumerate(self.waiting):
+            if each.message_id == message_id:
+                del self.waiting[index]
+                return self._count(self._other(each.author), -1)
+        return None
+
     def _move(self, user: str, delivered: int, read: int) -> None:
         if user == self.buyer_id:
             self.buyer_delivered = max(self.buyer_delivered, delivered)
@@ -86,9 +92,16 @@ class Conversation(msgspec.Struct):
         else:
             self.merchant_delivered = max(self.merchant_delivered, delivered)
             self.merchant_read = max(self.merchant_read, read)
-        if read:
-            self.waiting = [each for each in self.waiting if self._is_unread(each)]
 
-    def _is_unread(self, each: Unread) -> bool:
-        read = self.merchant_read if each.author == self.buyer_id else self.buyer_read
-        return each.s > read
+    def _recount(self, user: str) -> tuple[str, int] | None:
+        read = self.buyer_read if user == self.buyer_id else self.merchant_read
+        before = len(self.waiting)
+        self.waiting = [each for each in self.waiting if each.author == user or each.s > read]
+        return self._count(user, len(self.waiting) - before)
+
+    def _count(self, user: str, change: int) -> tuple[str, int] | None:
+        if user == self.buyer_id:
+            self.buyer_unread += change
+            return (user, self.buyer_unread) if change else None
+        self.merchant_unread += change
+        return (user, self.merchant_unread) if change else None

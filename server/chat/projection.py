@@ -8,15 +8,14 @@ from cells.engine.project import Recorded
 from realtime.events import Event
 from server.chat.fold import Conversation, Unread
 from server.chat.frames import shown, tombstone
-from server.chat.model import CONVERSATION, EVENTS_PER_COMMIT, MessageDeleted
+from server.chat.model import CONVERSATION, EVENTS_PER_COMMIT, MessageDeleted, ReadUpTo
 from server.feed.model import Entry, UnreadNews
 from server.store.engine import Connection
 
 TABLES = ("chat_events", "conversations")
 
 EVENT_COLUMNS = ("channel", "s", "p", "t", "d", "message_id", "author", "deleted")
-_FIELDS = tuple(f for f in Conversation.__struct_fields__ if f != "waiting")
-COLUMNS = (*_FIELDS, "buyer_unread", "merchant_unread")
+COLUMNS = tuple(f for f in Conversation.__struct_fields__ if f != "waiting")
 
 _ENDS = "SELECT channel, max(s) AS s FROM chat_events WHERE channel = ANY($1::text[]) GROUP BY channel"
 _LOAD = "SELECT * FROM conversations WHERE id = ANY($1::text[])"
@@ -65,7 +64,9 @@ class _Changes(msgspec.Struct):
                 self._delete(commit.key, event.message_id)
             if conversation is not None:
                 s = commit.position * EVENTS_PER_COMMIT + index
-                for user, unread in conversation.apply(event, s):
+                changed = conversation.apply(event, s)
+                if changed is not None:
+                    user, unread = changed
                     self.entries.append(Entry(commit.position, user, UnreadNews(commit.key, unread)))
 
     def _delete(self, channel: str, message_id: str) -> None:
@@ -82,7 +83,7 @@ async def apply(connection: Connection, batch: Sequence[Recorded]) -> list[Entry
     if not batch:
         return []
     channels = list({commit.key for commit in batch})
-    conversations = await _load(connection, list({c.key for c in batch if c.kind == CONVERSATION}))
+    conversations = await _load(connection, [c for c in batch if c.kind == CONVERSATION])
     ends = {row["channel"]: row["s"] for row in await connection.fetch(_ENDS, channels)}
     changes = _Changes(ends, conversations)
     for commit in batch:
@@ -91,13 +92,15 @@ async def apply(connection: Connection, batch: Sequence[Recorded]) -> list[Entry
     return changes.entries
 
 
-async def _load(connection: Connection, ids: list[str]) -> dict[str, Conversation]:
-    if not ids:
+async def _load(connection: Connection, batch: Sequence[Recorded]) -> dict[str, Conversation]:
+    if not batch:
         return {}
-    rows = await connection.fetch(_LOAD, ids)
-    found = {row["id"]: Conversation(**{field: row[field] for field in _FIELDS}) for row in rows}
-    for row in await connection.fetch(_WAITING, list(found)):
-        found[row["channel"]].waiting.append(Unread(row["s"], row["author"], row["message_id"]))
+    rows = await connection.fetch(_LOAD, list({commit.key for commit in batch}))
+    found = {row["id"]: Conversation(**{column: row[column] for column in COLUMNS}) for row in rows}
+    counted = {c.key for c in batch if any(isinstance(e, ReadUpTo | MessageDeleted) for e in c.events)}
+    if counted:
+        for row in await connection.fetch(_WAITING, list(counted)):
+            found[row["channel"]].waiting.append(Unread(row["s"], row["author"], row["message_id"]))
     return found
 
 
@@ -116,8 +119,5 @@ async def _store(connection: Connection, changes: _Changes) -> None:
         )
     if changes.conversations:
         await connection.execute(_FORGET, list(changes.conversations))
-        records = [
-            (*(getattr(c, field) for field in _FIELDS), c.unread(c.buyer_id), c.unread(c.merchant_id))
-            for c in changes.conversations.values()
-        ]
+        records = [tuple(getattr(c, column) for column in COLUMNS) for c in changes.conversations.values()]
         await connection.copy_records_to_table("conversations", records=records, columns=COLUMNS)
