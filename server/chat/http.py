@@ -5,6 +5,7 @@ from typing import Annotated, cast
 import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
 from cells.kernel.chance import fresh
@@ -59,6 +60,9 @@ After = Annotated[
 ]
 ConversationId = Annotated[str, Parameter(max_length=64)]
 
+_EXISTED = ResponseSpec(
+    OpenedConversation, description="It was opened before; the message was said.", generate_examples=False
+)
 _NO_CONVERSATION = "There is no such conversation, or it is not yours."
 
 
@@ -80,7 +84,7 @@ def _opening(desk: ChatDesk, idempotency: Idempotency, clock: Clock) -> HTTPRout
         dto=Json[NewConversation],
         guards=[requires("buyer", "merchant")],
         security=BEARER,
-        responses=refusals(*POST, "conflict"),
+        responses={200: _EXISTED, **refusals(*POST, "conflict")},
         operation_id="openConversation",
         tags=["chat"],
     )

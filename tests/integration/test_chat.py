@@ -222,6 +222,19 @@ class TestConversations:
             assert news.value == {"conversation_id": cnv, "unread": 0}
             assert await shop.client.read(f"chat:{cnv}", 0) == two["s"]
 
+    async def test_receipts_do_not_flood_the_log(self, market: Market) -> None:
+        cnv = (await market.conversation())["id"]
+        said = [ok(await market.say(market.buyer, f"conversations/{cnv}", f"m{n}"))["s"] for n in range(20)]
+        async with market.online(market.buyer) as bea, market.online(market.merchant) as shop:
+            await bea.client.sub(f"chat:{cnv}")
+            await shop.client.sub(f"chat:{cnv}")
+            for s in said:
+                assert await shop.client.ack(f"chat:{cnv}", s) == s
+            async with asyncio.timeout(SECONDS):
+                while [u.value["s"] for u in bea.of("delivered")][-1:] != [said[-1]]:
+                    await bea.until(len(bea.of("delivered")) + 1, "delivered")
+            assert len(bea.of("delivered")) <= 4
+
     async def test_lists_are_paged_by_newest_activity(self, market: Market) -> None:
         first = (await market.conversation(text="a"))["id"]
         body = {"sale_id": market.sale, "text": "b"}
