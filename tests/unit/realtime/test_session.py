@@ -5,22 +5,37 @@ import json
 import pytest
 
 from realtime import protocol
+from realtime.channels import ChannelName
 from realtime.codes import CloseCode
 from realtime.effects import (
     Close,
+    Failed,
+    Fetch,
     Identity,
     Joined,
+    Mark,
     NotJoined,
     Purpose,
+    Say,
     Send,
+    ShowTyping,
     Subscribe,
     Unsubscribe,
     VerifyToken,
 )
-from realtime.protocol import ChannelState
-from realtime.session import DEAD_AFTER_MS, MAX_SOCKETS_PER_USER, MAX_SUBSCRIPTIONS, RATES, Limits
+from realtime.protocol import ChannelState, Item, Items, Noted, Placed
+from realtime.session import (
+    DEAD_AFTER_MS,
+    MAX_REQUESTS,
+    MAX_SOCKETS_PER_USER,
+    MAX_SUBSCRIPTIONS,
+    RATES,
+    Limits,
+)
 from tests.unit.realtime.builders import (
+    CHAT,
     OTHER,
+    ROOM,
     SALE,
     asking_channels,
     asking_token,
@@ -348,3 +363,171 @@ def test_commands_behind_one_that_closes_are_not_done():
     frame = json.dumps([{"i": 1, "t": "sub", "d": {"ch": CHANNEL}}, {"i": 2, "t": "hello"}])
 
     assert sent(new_session().receive(frame, 0)) == []
+
+
+# --- saying, reading back, cursors, typing ---
+
+
+def inside(session, channel: str = ROOM, n: int = 3):
+    asked = asking_channels(session.receive(command("sub", {"ch": channel}), 0))
+    session.subscribed(asked, (Joined(ChannelState(n, "e1", 9)),), 0)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("name", "d", "request_"),
+    (
+        ("msg", {"n": 3, "text": "hi"}, Say(7, ChannelName("room", SALE), "k1", "hi")),
+        ("history", {"n": 3, "before": 9, "limit": 5}, Fetch(7, ChannelName("room", SALE), 9, 5)),
+        ("ack", {"n": 3, "s": 9}, Mark(7, ChannelName("room", SALE), 9, read=False)),
+        ("read", {"n": 3, "s": 9}, Mark(7, ChannelName("room", SALE), 9, read=True)),
+        ("typing", {"n": 3}, ShowTyping(7, ChannelName("room", SALE))),
+    ),
+)
+def test_a_request_is_passed_on_and_its_answer_told(name, d, request_):
+    session = inside(signed_in())
+
+    assert session.receive(command(name, d, i=7, k="k1"), 0) == [request_]
+    assert sent(session.answered(7, Failed("muted", 50), 0)) == [
+        {"r": 7, "e": {"code": "muted", "temp": True, "retry_ms": 50}}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "d"),
+    (
+        (Placed(9), {"s": 9}),
+        (Noted(), {}),
+        (
+            Items((Item(2, 1, "msg", 7),), more=True),
+            {"items": [{"s": 2, "p": 1, "t": "msg", "d": 7}], "more": True},
+        ),
+    ),
+)
+def test_answers_are_replies(answer, d):
+    session = inside(signed_in())
+    session.receive(command("typing", {"n": 3}, i=7), 0)
+
+    assert sent(session.answered(7, answer, 0)) == [{"r": 7, "d": d}]
+
+
+@pytest.mark.parametrize(
+    ("name", "d", "more"),
+    (
+        ("msg", {"n": 3, "text": ""}, {"k": "k"}),
+        ("msg", {"n": 3, "text": "x" * 4_001}, {"k": "k"}),
+        ("msg", {"n": 3, "text": "x"}, {}),
+        ("msg", {"n": 3, "text": "x"}, {"k": ""}),
+        ("msg", {"n": 3, "text": "x"}, {"k": "x" * 65}),
+        ("msg", {"n": 3, "text": "x"}, {"k": "ü"}),
+        ("history", {"n": 3, "limit": 101}, {}),
+        ("history", {"n": 3, "limit": 0}, {}),
+        ("ack", {"n": 3, "s": -1}, {}),
+        ("read", {"n": 3, "s": 1 << 53}, {}),
+        ("typing", {}, {}),
+    ),
+)
+def test_a_request_that_cannot_be_meant_is_a_bad_request(name, d, more):
+    session = inside(signed_in())
+
+    assert sent(session.receive(command(name, d, **more), 0))[0]["e"]["code"] == "bad_request"
+
+
+@pytest.mark.parametrize("name", ("msg", "ack", "read", "typing"))
+def test_who_did_not_sign_in_only_reads(name):
+    session = inside(opened())
+    d = {"n": 3, "text": "x", "s": 1}
+
+    assert sent(session.receive(command(name, d, k="k"), 0))[0]["e"]["code"] == "unauthenticated"
+    assert isinstance(session.receive(command("history", {"n": 3}), 0)[0], Fetch)
+
+
+@pytest.mark.parametrize("channel", (CHAT, "me"))
+def test_channels_of_people_need_a_sign_in(channel):
+    assert sent(opened().receive(command("sub", {"ch": channel}), 0))[0]["e"]["code"] == "unauthenticated"
+    session = new_session()
+    effects = session.receive(command("hello", {"resume": [[channel, "e1", 5]]}), 0)
+    assert sent(effects)[0]["d"]["channels"] == {}
+
+
+def test_me_is_the_channel_of_the_account():
+    asked = asking_channels(signed_in().receive(command("sub", {"ch": "me"}), 0))
+
+    assert [each.channel.key for each in asked.wanted] == ["me:usr_1"]
+
+
+def test_a_number_that_is_not_followed_is_not_found():
+    session = inside(signed_in())
+
+    assert sent(session.receive(command("typing", {"n": 4}), 0))[0]["e"]["code"] == "not_found"
+
+
+def test_requests_under_way_are_limited():
+    session = inside(opened(limits=Limits(rates=False)))
+    for _ in range(MAX_REQUESTS):
+        session.receive(command("history", {"n": 3}), 0)
+
+    assert sent(session.receive(command("history", {"n": 3}), 0))[0]["e"]["code"] == "overloaded"
+    session.answered(1, Noted(), 0)
+    assert isinstance(session.receive(command("history", {"n": 3}), 0)[0], Fetch)
+
+
+@pytest.mark.parametrize(
+    ("name", "burst"), (("msg", 20), ("typing", 2), ("ack", 20), ("read", 20), ("history", 10))
+)
+def test_every_class_of_request_has_a_rate_of_its_own(name, burst):
+    session = inside(signed_in())
+    d = {"n": 3, "text": "x", "s": 1}
+    for _ in range(burst):
+        session.receive(command(name, d, k="k"), 0)
+
+    assert sent(session.receive(command(name, d, k="k"), 0))[0]["e"]["code"] == "rate_limited"
+    assert "e" not in (sent(session.receive(command("unsub", {"n": 3}), 0)) or [{}])[0]
+
+
+# --- being sent away ---
+
+
+def test_who_is_taken_off_a_channel_is_told_why_and_may_not_speak_in_it():
+    session = inside(signed_in())
+    leave, notice = session.taken_off(3, "banned", 0)
+
+    assert leave == Unsubscribe(3)
+    assert sent([notice]) == [{"t": "unsub", "d": {"n": 3, "code": "banned"}}]
+    assert sent(session.receive(command("typing", {"n": 3}), 0))[0]["e"]["code"] == "not_found"
+    assert session.taken_off(3, "banned", 0) == []
+
+
+def test_goaway_is_told_to_those_who_said_hello_and_changes_nothing():
+    session = opened()
+
+    assert sent(session.going_away(1_000, 500)) == [
+        {"t": "goaway", "d": {"deadline_ms": 1_000, "spread_ms": 500}}
+    ]
+    assert isinstance(session.receive(command("sub", {"ch": CHANNEL}), 0)[0], Subscribe)
+    assert new_session().going_away(1_000, 500) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "place"),
+    (
+        (ChannelState(3, "e1", 20), ("e1", 5)),
+        (ChannelState(3, "e1", 20, {"x": 1}), ("e1", 20)),
+        (ChannelState(3, "e1", 20, reset=True), ("e1", 20)),
+        (ChannelState(3, "e2", 20), ("e2", 20)),
+    ),
+)
+def test_the_place_after_a_reply_is_where_the_client_goes_on_from(state, place):
+    session = opened()
+    asked = asking_channels(session.receive(command("sub", {"ch": ROOM, "epoch": "e1", "since": 5}), 0))
+    [reply] = session.subscribed(asked, (Joined(state),), 0)
+
+    assert isinstance(reply, Send)
+    assert reply.place == place
+
+
+def test_a_channel_that_got_another_number_is_known_by_that_only():
+    session = inside(inside(signed_in()), n=8)
+
+    assert sent(session.receive(command("typing", {"n": 3}), 0))[0]["e"]["code"] == "not_found"
+    assert isinstance(session.receive(command("typing", {"n": 8}), 0)[0], ShowTyping)
