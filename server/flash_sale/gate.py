@@ -117,7 +117,7 @@ class ValkeyGate:
             answer = await self._ask(entries)
         except (RedisError, OSError, TimeoutError) as error:
             self._closed_until = time.monotonic() + OPEN_SECONDS
-            _log.warning("gate left out", error=repr(error))
+            _log.warning("gate left out", error=type(error).__name__, reason=str(error)[:500])
             return [PASS] * len(entries)
         self.observe(time.monotonic() - started)
         return answer

@@ -48,7 +48,7 @@ class Place(msgspec.Struct, frozen=True):
     epoch: int
 
 
-VITAL = frozenset({"api", "log"})
+VITAL = frozenset({"api", "log", "writer"})
 """Without these nothing can be acknowledged. Valkey and Postgres only make a cell slower or its lists unreadable."""
 
 

@@ -1,8 +1,10 @@
 """The gate refuses nobody wrongly, whatever it was restored to, and repairs itself."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 import pytest
 from redis.asyncio import Redis
@@ -13,7 +15,8 @@ from fixtures.load.actors import Actor, NewProduct, NewSale, Price, Shop
 from fixtures.load.http import Client, target_of
 from fixtures.load.response import Response
 from fixtures.seed import sign_buyers, sign_merchant
-from server.flash_sale.gate import sale_keys
+from server.flash_sale.gate import NO_RATE, Entry, Rate, ValkeyGate, sale_keys
+from tests.contracts.valkey_server import running_valkey
 from tests.integration.conftest import Cell
 
 REPAIR_SECONDS = 5.0
@@ -148,3 +151,80 @@ async def test_a_refusal_by_the_gate_reads_like_one_by_the_rules(market: Market)
         assert refusal.status == 409
         assert b'"code":"limit_reached"' in refusal.body
         assert refusal.not_applied
+
+
+async def test_the_gate_was_asked_all_along(market: Market) -> None:
+    """A gate that fails is left out in silence, so that it works has to be looked at."""
+    asked = await gate_calls(market.client)
+    assert (await market.hold(0, 2, "a")).status == 201
+    await market.until_shown("available", "1")
+    assert (await market.hold(0, 1, "b")).status == 409
+    assert await gate_calls(market.client) == asked + 2
+
+
+async def gate_calls(client: Client) -> int:
+    """Return how often the gate has answered this cell's api."""
+    metrics = await client.call("GET", "/metrics")
+    assert isinstance(metrics, Response)
+    count = re.search(rb"^titan_gate_seconds_count (\d+)", metrics.body, re.MULTILINE)
+    assert count is not None
+    return int(count[1])
+
+
+class TestTheScript:
+    """What the script answers, asked directly: pass, not open, limit reached, sold out, rate limited."""
+
+    OPEN: ClassVar[dict[str, int]] = {"epoch": 7, "version": 5, "open": 1, "available": 2, "limit": 3}
+
+    @pytest.fixture
+    async def valkey(self) -> AsyncIterator[Redis]:
+        with running_valkey() as url:
+            client = Redis.from_url(url)
+            yield client
+            await client.aclose()
+
+    async def ask(self, valkey: Redis, *entries: Entry, rate: Rate = NO_RATE) -> list[str]:
+        return [verdict.code for verdict in await ValkeyGate(valkey, "t", rate).check(list(entries))]
+
+    def entry(self, buyer: str = "usr_a", quantity: int = 1, key: bytes = b"k", known: int = 5) -> Entry:
+        return Entry("sal_1", buyer, quantity, key, known)
+
+    async def show(self, valkey: Redis, **changed: int) -> None:
+        state, buyers, keys = sale_keys("t", "sal_1")
+        await valkey.hset(state, mapping=dict(self.OPEN | changed))
+        await valkey.hset(buyers, "usr_full", 3)
+        await valkey.sadd(keys, b"granted")
+
+    async def test_an_unknown_sale_passes(self, valkey: Redis) -> None:
+        assert await self.ask(valkey, self.entry(), self.entry("usr_b")) == ["", ""]
+
+    async def test_verdicts(self, valkey: Redis) -> None:
+        await self.show(valkey)
+        asked = (
+            self.entry(quantity=2),
+            self.entry(quantity=3),
+            self.entry("usr_full"),
+            self.entry(quantity=4),
+        )
+        assert await self.ask(valkey, *asked) == ["", "sold_out", "limit_reached", "limit_reached"]
+        await self.show(valkey, open=0)
+        assert await self.ask(valkey, self.entry()) == ["not_open"]
+
+    async def test_a_granted_key_passes_whatever_the_state(self, valkey: Redis) -> None:
+        await self.show(valkey, open=0, available=0)
+        assert await self.ask(valkey, self.entry("usr_full", key=b"granted")) == [""]
+
+    async def test_a_gate_older_than_what_was_heard_refuses_nobody(self, valkey: Redis) -> None:
+        await self.show(valkey, available=0)
+        assert await self.ask(valkey, self.entry(known=6), self.entry(known=5)) == ["", "sold_out"]
+
+    async def test_a_rate_is_kept_over_calls(self, valkey: Redis) -> None:
+        rate = Rate(interval_ms=60_000, burst=2)
+        tried = [await self.ask(valkey, self.entry(), rate=rate) for _ in range(3)]
+        assert tried == [[""], [""], ["rate_limited"]]
+        assert await self.ask(valkey, self.entry("usr_b"), rate=rate) == [""]
+
+    async def test_a_dead_gate_lets_everything_pass(self) -> None:
+        gone = Redis.from_url("unix:///nowhere/valkey.sock")
+        assert await self.ask(gone, self.entry()) == [""]
+        await gone.aclose()

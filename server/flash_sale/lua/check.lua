@@ -37,7 +37,7 @@ for a = 5, #ARGV, 4 do
     local short = 0
     if not s.open then
       short = 1
-    elif tonumber(redis.call('HGET', KEYS[3 * i - 1], ARGV[a + 1]) or 0) + quantity > s.limit then
+    elseif tonumber(redis.call('HGET', KEYS[3 * i - 1], ARGV[a + 1]) or 0) + quantity > s.limit then
       short = 2
     elseif quantity > s.available then
       short = 3
