@@ -191,7 +191,7 @@ class TestTheScript:
 
     async def show(self, valkey: Redis, **changed: int) -> None:
         state, buyers, keys = sale_keys("t", "sal_1")
-        await valkey.hset(state, mapping={n: v for n, v in (self.OPEN | changed).items()})
+        await valkey.hset(state, mapping=dict((self.OPEN | changed).items()))
         await valkey.hset(buyers, "usr_full", 3)
         await valkey.sadd(keys, b"granted")
 
