@@ -29,6 +29,8 @@ class CellConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origins: tuple[str, ...]  # allowed Origin values of browsers, for CORS and the realtime listener
     api_workers: int
     log_level: str
+    webhooks_allow_loopback: bool = False  # lets webhooks and push reach this machine, over http too
+    push_contact: str = ""  # mailto: or https: address that push services may turn to
 
     def __repr__(self) -> str:
         return f"CellConfig(cell={self.cell!r}, data={self.data!r}, api_port={self.api_port})"

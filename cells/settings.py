@@ -63,6 +63,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_max_bytes: Annotated[
         int, Meta(ge=0, description="most bytes of the log, fixed when it is made; 0: 80 % of the free disk")
     ] = 0
+    webhooks_allow_loopback: Annotated[
+        bool, Meta(description="on lets webhooks reach this machine, over http too, for development")
+    ] = False
+    push_contact: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            pattern="^((mailto:|https://)[!-~]+)?$",
+            description="mailto: or https: address that push services may turn to; empty: the API's own",
+        ),
+    ] = ""
 
 
 Source = str

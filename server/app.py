@@ -39,6 +39,7 @@ from server.web.metrics import Metrics
 from server.web.openapi import openapi_config
 from server.web.problem import SAFE_METHODS, on_error
 from server.web.revocations import Revocations
+from server.webhooks import feature as webhooks
 
 _log = structlog.get_logger(__name__)
 
@@ -90,6 +91,7 @@ def features(
         orders.assemble(parts, projected),
         chat.assemble(parts, projected),
         feed.assemble(parts),
+        webhooks.assemble(parts),
     )
 
 

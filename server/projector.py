@@ -23,6 +23,8 @@ from server.checkout.recovery import run_recovery
 from server.feed.projection import FeedProjection
 from server.feed.teller import Teller
 from server.flash_sale.adapters import WriterClient
+from server.notify.touched import TellingStore, Touched
+from server.notify.worker import notify
 from server.payments.adapters import SandboxProvider
 from server.projections import projections
 from server.store import engine, waiting
@@ -51,10 +53,10 @@ async def main(config: CellConfig, process: Process) -> None:
     if log is None:
         return
     health, started = _HealthReport(process, log), asyncio.Event()
-    listed = projections()
+    listed, touched = projections(), Touched()
     projector = Projector(
         log,
-        PostgresStore(),
+        TellingStore(PostgresStore(), touched),
         listed,
         report=health.projector,
         advanced=_Announcer(log, config.cell, listed).advanced,
@@ -67,6 +69,7 @@ async def main(config: CellConfig, process: Process) -> None:
             _project(projector, started),
             health.watch(),
             _recover(log, config.cell, process.stopping),
+            notify(log, config, SystemClock(), touched),
         )
     finally:
         await log.close()

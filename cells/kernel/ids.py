@@ -10,7 +10,7 @@ from functools import lru_cache
 import msgspec
 
 SLOTS = 4096
-PREFIXES = frozenset({"usr", "mer", "prd", "sal", "hld", "ord", "pay", "msg", "cnv", "opr"})
+PREFIXES = frozenset({"usr", "mer", "prd", "sal", "hld", "ord", "pay", "msg", "cnv", "opr", "whk", "psb"})
 ENTROPY_BYTES = 10
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -63,6 +63,8 @@ def config(settings: Settings, layout: Layout, chosen: Engines, realtime_port: i
         origins=settings.origins or tuple(dict.fromkeys(own)),
         api_workers=settings.api_workers,
         log_level=settings.log_level,
+        webhooks_allow_loopback=settings.webhooks_allow_loopback,
+        push_contact=settings.push_contact,
     )
 
 

@@ -9,9 +9,12 @@ from server.accounts import operators
 from server.catalogue import decide as catalogue
 from server.chat import model as chat
 from server.flash_sale import model as flash_sale
+from server.notify import cursor
 from server.payments import decide as payments
 from server.payments import rules as sandbox
 from server.web import idempotency
+from server.webhooks import decide as webhooks
+from server.webhooks import letters
 
 
 def registries() -> Mapping[str, Registry]:
@@ -24,6 +27,8 @@ def registries() -> Mapping[str, Registry]:
         payments.PAYMENT,
         sandbox.BOOK,
         idempotency.DECIDER,
+        webhooks.DECIDER,
+        letters.DECIDER,
     )
     hot = {flash_sale.KIND: flash_sale.EVENTS, chat.ROOM: chat.EVENTS, chat.CONVERSATION: chat.EVENTS}
-    return {**hot, **{d.kind: d.registry for d in deciders}}
+    return {**hot, cursor.KIND: cursor.REGISTRY, **{d.kind: d.registry for d in deciders}}

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,11 @@ class Cell(msgspec.Struct, frozen=True):
         return titan(*arguments, "--data", str(self.data))
 
 
-def titan(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def titan(*arguments: str, settings: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TITAN_")}
     return subprocess.run(
         [sys.executable, "-m", "cells.cli", *arguments],
-        env={**environment, "TITAN_RATE_LIMITS": "off"},
+        env={**environment, "TITAN_RATE_LIMITS": "off", **(settings or {})},
         capture_output=True,
         text=True,
         timeout=START_SECONDS,
@@ -46,13 +46,13 @@ def titan(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @contextlib.contextmanager
-def running_cell() -> Iterator[Cell]:
+def running_cell(settings: Mapping[str, str] | None = None) -> Iterator[Cell]:
     # Not below pytest's own folder, which other users may not enter: as root, Postgres runs as another user.
     folder = Path(tempfile.mkdtemp(prefix="titan-test-"))
     folder.chmod(0o755)
     data = folder / "data"
     port = ports.choose("127.0.0.1", set())
-    started = titan("up", "--detach", "--port", str(port), "--data", str(data))
+    started = titan("up", "--detach", "--port", str(port), "--data", str(data), settings=settings)
     try:
         assert started.returncode == 0, started.stdout + started.stderr
         config = msgspec.json.decode((data / "run" / "c1.json").read_bytes(), type=CellConfig)
