@@ -28,12 +28,24 @@ MAX_TOPS: Final = 500
 # --- subjects ------------------------------------------------------------------------------------
 
 # Kind of channel -> token of the subject on which its events are published.
-LIVE: Final[dict[str, str]] = {"room": "room", "chat": "cnv", "me": "me"}
+LIVE: Final[dict[str, str]] = {"room": "room", "chat": "cnv"}
+
+
+REDACTS: Final = frozenset({"deleted"})
+"""Types of events that take back what earlier ones told: those are asked for again, and never served from memory."""
 
 
 def live_subject(cell: str, kind: str, key: str) -> str:
     """Answer where the events of channel `<kind>:<key>` are published; `key` may be `*`."""
     return f"cell.{cell}.{LIVE[kind]}.{key}"
+
+
+def news_subject(cell: str) -> str:
+    """Answer where the events of many `me` channels are published together, as a list of News.
+
+    Most accounts have nobody who watches: a message each would cost hubs and NATS as much as a sale's holds do.
+    """
+    return f"cell.{cell}.me"
 
 
 def _side(kind: str) -> str:
@@ -244,3 +256,10 @@ class Presence(msgspec.Struct, frozen=True):
     node: str
     counts: dict[str, int]
     people: dict[str, tuple[str, ...]]
+
+
+class News(msgspec.Struct, frozen=True, array_like=True):
+    """What one account is told: a list of Event, encoded, so that only a hub that wants it decodes it."""
+
+    account: str
+    events: msgspec.Raw

@@ -12,7 +12,7 @@ import msgspec
 
 from realtime import protocol
 from realtime.channels import ChannelName
-from realtime.events import Event
+from realtime.events import REDACTS, Event
 from realtime.subscriber import Subscriber
 
 RING: Final = 256
@@ -94,6 +94,8 @@ class LogChannel:
                 continue
             if event.p == self.top:
                 made = entry(self.n, event)
+                if event.t in REDACTS:
+                    self._ring.clear()
                 self._ring.append(made)
                 self.waiting.append(made)
                 self.top = event.s

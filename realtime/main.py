@@ -1,6 +1,7 @@
 """The role `hub`: one process that holds WebSockets for its cell."""
 
 import asyncio
+import contextlib
 import os
 import resource
 from pathlib import Path
@@ -30,6 +31,7 @@ _log = structlog.get_logger(__name__)
 LEAVE_MS: Final = 1_200
 LEAVE_SPREAD_MS: Final = 800
 DRAIN_SECONDS: Final = 0.8
+LOOK_SECONDS: Final = 1.0
 # Descriptors that are not clients: the loop, NATS, log files, the listener.
 SPARE_DESCRIPTORS: Final = 128
 
@@ -37,7 +39,10 @@ SPARE_DESCRIPTORS: Final = 128
 async def main(config: CellConfig, process: Process) -> None:
     """Serve until `process.stopping`, then send everybody away and return within 2 s."""
     keys = await asyncio.to_thread(_keys, Path(config.data) / "keys")
-    feed, source = await _open_feeds(config, process.name)
+    opened = await _open_feeds(config, process)
+    if opened is None:
+        return
+    feed, source = opened
     try:
         await _serve(config, process, feed, source, keys)
     finally:
@@ -77,23 +82,31 @@ def _keys(folder: Path) -> Keyring:
         raise Trouble("The hub cannot check access tokens.", str(error), "titan doctor") from error
 
 
-async def _open_feeds(config: CellConfig, name: str) -> tuple[NatsFeed, NatsSource]:
+async def _open_feeds(config: CellConfig, process: Process) -> tuple[NatsFeed, NatsSource] | None:
+    """Open what the hub hears; None when it is to stop before the cell's log could be read."""
     fed: list[NatsFeed | NatsSource] = []
 
     async def reconnected() -> None:
         for each in fed:
             each.reconnected()
 
-    client = await connection.connect(config.nats_url, name, on_reconnect=reconnected)
-    log = JetStreamLog(client, MarkKeeper(Path(config.data) / "marks", name))
+    client = await connection.connect(config.nats_url, process.name, on_reconnect=reconnected)
+    log = JetStreamLog(client, MarkKeeper(Path(config.data) / "marks", process.name))
     feed, source = NatsFeed(client, config.cell, lambda: _epoch(log)), NatsSource(client, config.cell)
     fed += [feed, source]
-    try:
-        await feed.start()
-    except FeedUnavailable as error:
-        await connection.close(client)
-        raise Trouble("The hub cannot read the cell's log.", str(error), "titan status") from error
-    return feed, source
+    while not process.stopping.is_set():
+        try:
+            await feed.start()
+        except FeedUnavailable as error:
+            # Without its log the cell has nothing to tell; the other processes say what is wrong with it.
+            process.report("fenced", str(error))
+        else:
+            return feed, source
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await process.stopping.wait()
+    await connection.close(client)
+    return None
 
 
 async def _epoch(log: JetStreamLog) -> str:

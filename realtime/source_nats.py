@@ -45,6 +45,7 @@ T = TypeVar("T")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_events = msgspec.msgpack.Decoder(list[Event]).decode
+_decode_news = msgspec.msgpack.Decoder(list[wire.News]).decode
 _decode_admission = msgspec.msgpack.Decoder(Admission).decode
 _decode_page = msgspec.msgpack.Decoder(Page).decode
 _decode_tops = msgspec.msgpack.Decoder(list[int]).decode
@@ -84,6 +85,7 @@ class NatsSource:
         cell = self._cell
         for kind in wire.LIVE:
             await self._subscribe(wire.live_subject(cell, kind, "*"), self._on_events)
+        await self._subscribe(wire.news_subject(cell), self._on_news)
         await self._subscribe(wire.access_subject(cell), self._on_access)
         await self._subscribe(wire.signal_subject(cell, "*", "*"), self._on_signal)
         await self._subscribe(wire.presence_subject(cell, "*"), self._on_presence)
@@ -113,6 +115,13 @@ class NatsSource:
         key = f"{_KIND_OF[token]}:{rest}"
         if listener.wants(key):
             listener.events(key, _decode_events(message.data))
+
+    @staticmethod
+    def _on_news(listener: Hears, message: Msg) -> None:
+        for news in _decode_news(message.data):
+            key = f"me:{news.account}"
+            if listener.wants(key):
+                listener.events(key, _decode_events(news.events))
 
     @staticmethod
     def _on_access(listener: Hears, message: Msg) -> None:

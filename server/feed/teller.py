@@ -9,6 +9,8 @@ from nats.errors import Error as NatsError
 from realtime import events
 from server.feed.projection import FeedProjection
 
+ACCOUNTS_PER_MESSAGE = 128
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -21,8 +23,10 @@ class Teller:
         self._projection = projection
 
     async def tell(self) -> None:
-        """Tell each account's hubs."""
+        """Tell the hubs of all accounts, many in a message."""
         told, self._projection.told = self._projection.told, {}
+        news = [events.News(account, msgspec.Raw(_encode(each))) for account, each in told.items()]
         with contextlib.suppress(NatsError, OSError):
-            for account, news in told.items():
-                await self._bus.publish(events.live_subject(self._cell, "me", account), _encode(news))
+            for start in range(0, len(news), ACCOUNTS_PER_MESSAGE):
+                part = news[start : start + ACCOUNTS_PER_MESSAGE]
+                await self._bus.publish(events.news_subject(self._cell), _encode(part))

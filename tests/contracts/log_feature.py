@@ -53,7 +53,11 @@ class LogFeature:
 
     def events(self, key: str, events: list[Event]) -> None:
         name = keyed(key)
-        self._publish(wire.live_subject(self._cell, name.kind, name.id), events)
+        if name.kind == "me":
+            news = wire.News(name.id, msgspec.Raw(msgspec.msgpack.encode(events)))
+            self._publish(wire.news_subject(self._cell), [news])
+        else:
+            self._publish(wire.live_subject(self._cell, name.kind, name.id), events)
 
     def access(self, changed: AccessChanged) -> None:
         self._publish(wire.access_subject(self._cell), changed)

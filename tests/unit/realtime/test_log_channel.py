@@ -115,3 +115,14 @@ def test_history_from_the_ring_knows_whether_there_is_more():
     later = opened(5)
     later.take([event(6), event(7)])
     assert later.items(None, 3) is None
+
+
+def test_what_was_taken_back_is_not_served_from_memory():
+    """A deleted message reached those who were there; whoever comes later asks the source, which has no text of it."""
+    channel = opened(0)
+    channel.take([event(1, 0), event(2, 1), Event(3, 2, "deleted", b'{"id":"msg_1"}')])
+    assert [entry.s for entry in channel.batch()] == [1, 2, 3]
+
+    assert channel.after(0) is None
+    assert channel.items(None, 2) is None
+    assert [entry.s for entry in channel.after(2) or ()] == [3]
