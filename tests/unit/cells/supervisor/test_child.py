@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ FAILS = "import sys; sys.exit('no luck today')"
 class Watched:
     """A child and a way to wait for what it becomes."""
 
-    def __init__(self, tmp_path, program: str, hung_after: float = 15.0, **options: object) -> None:
+    def __init__(self, tmp_path, program: str, hung_after: float = 15.0, **options: Any) -> None:
         self._changed = asyncio.Event()
         output = Output(tmp_path / "x.log", ours=True, show=lambda _level, _text: None)
         launch = Launch((sys.executable, "-S", "-c", program), dict(os.environ))
@@ -59,7 +60,7 @@ class Watched:
 async def watch(tmp_path):
     watched: list[Watched] = []
 
-    def make(program: str, **options: object) -> Watched:
+    def make(program: str, **options: Any) -> Watched:
         watched.append(Watched(tmp_path, program, **options))
         return watched[-1]
 
