@@ -28,6 +28,7 @@ from server.checkout import feature as checkout
 from server.feed import feature as feed
 from server.flash_sale import feature as flash_sale
 from server.orders import feature as orders
+from server.push import feature as push
 from server.store import engine
 from server.store.waiting import Projected
 from server.web import asyncapi, health, limits
@@ -92,6 +93,7 @@ def features(
         chat.assemble(parts, projected),
         feed.assemble(parts),
         webhooks.assemble(parts),
+        push.assemble(parts),
     )
 
 

@@ -1,17 +1,25 @@
 """What the projector process sends out: webhooks of merchants and pushes to people."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
 from cells.config import CellConfig
 from cells.kernel.clock import Clock
-from cells.kernel.codec import UnknownEvent
-from cells.log.chain import Broken
-from cells.log.port import Log
+from cells.kernel.errors import Rejected
+from cells.log.port import Log, LogUnavailable
 from cells.tasks import end
 from server.notify.egress import Egress, SystemResolver
 from server.notify.touched import Touched
+from server.push.chat import ChatSource
+from server.push.results import ResultSource
+from server.push.sender import Sender
+from server.push.subscribers import Subscribers
+from server.push.vapid import Vapid
+from server.push.worker import Pushing
+from server.push.worker import Worker as Push
 from server.webhooks.facts import facts
 from server.webhooks.runner import Delivering
 from server.webhooks.signing import Secrets
@@ -38,7 +46,23 @@ async def notify(log: Log, config: CellConfig, clock: Clock, touched: Touched) -
         slots=asyncio.Semaphore(REQUESTS_AT_ONCE),
         reads=asyncio.Semaphore(READS_AT_ONCE),
     )
-    running = [asyncio.create_task(_webhooks(log, delivering))]
+    pushing = Pushing(
+        log=log,
+        subscribers=Subscribers(log, clock),
+        sender=Sender(
+            egress,
+            Vapid.of_cell(config.data, config.push_contact, config.public_api),
+            clock,
+            allow_loopback=config.webhooks_allow_loopback,
+        ),
+        touched=touched,
+        clock=clock,
+    )
+    running = [
+        asyncio.create_task(_again("webhooks", lambda: Webhooks(log, delivering).run())),
+        asyncio.create_task(_again("push of messages", lambda: Push(pushing, ChatSource(log)).run())),
+        asyncio.create_task(_again("push of results", lambda: Push(pushing, ResultSource(log)).run())),
+    ]
     try:
         done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -48,10 +72,12 @@ async def notify(log: Log, config: CellConfig, clock: Clock, touched: Touched) -
         resolver.close()
 
 
-async def _webhooks(log: Log, delivering: Delivering) -> None:
+async def _again(what: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     while True:
         try:
-            await Webhooks(log, delivering).run()
-        except (Broken, UnknownEvent) as error:
-            _log.error("webhooks cannot be read", reason=str(error))
+            await run()
+        except (LogUnavailable, Rejected) as error:
+            _log.warning("notifying waits", what=what, reason=str(error))
+        except Exception:  # noqa: BLE001 - what cannot be told must not stop the read models; it is reported
+            _log.exception("notifying is stuck", what=what)
         await asyncio.sleep(AGAIN_SECONDS)

@@ -12,6 +12,7 @@ from server.flash_sale import model as flash_sale
 from server.notify import cursor
 from server.payments import decide as payments
 from server.payments import rules as sandbox
+from server.push import decide as push
 from server.web import idempotency
 from server.webhooks import decide as webhooks
 from server.webhooks import letters
@@ -29,6 +30,7 @@ def registries() -> Mapping[str, Registry]:
         idempotency.DECIDER,
         webhooks.DECIDER,
         letters.DECIDER,
+        push.DECIDER,
     )
     hot = {flash_sale.KIND: flash_sale.EVENTS, chat.ROOM: chat.EVENTS, chat.CONVERSATION: chat.EVENTS}
     return {**hot, cursor.KIND: cursor.REGISTRY, **{d.kind: d.registry for d in deciders}}

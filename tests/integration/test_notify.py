@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.integration.conftest import Cell, Person, running_cell
+from tests.unit.server.notify.browser import Browser
 from tests.unit.server.notify.receiver import Receiver, Request, receiver, status
 
 PRICE = {"amount": 1000, "currency": "EUR"}
@@ -224,3 +225,92 @@ async def test_there_are_at_most_ten(market):
     answer = await market.merchant.ask("POST", "/api/v1/webhooks", json=body)
 
     assert (answer.status_code, answer.json()["code"]) == (409, "limit_reached")
+
+
+# --- push ----------------------------------------------------------------------------------------------------------
+
+
+async def subscribe(person: Person, browser: Browser, url: str) -> None:
+    body = browser.subscription(url)
+    first = await person.ask("POST", "/api/v1/push/subscriptions", json=body)
+    again = await person.ask("POST", "/api/v1/push/subscriptions", json=body)
+    assert ok(first)["id"] == ok(again)["id"]
+
+
+async def talk(market: Market) -> str:
+    opened = await market.buyer.ask("POST", "/api/v1/conversations", json={"product_id": market.product})
+    found: str = ok(opened)["id"]
+    return found
+
+
+async def say(market: Market, conversation: str, text: str) -> int:
+    path = f"/api/v1/conversations/{conversation}/messages"
+    s: int = ok(await market.buyer.ask("POST", path, json={"text": text}))["s"]
+    return s
+
+
+async def test_a_missed_message_is_pushed_although_the_projector_is_killed_in_between(cell, market):
+    browser = Browser()
+    async with receiver(status(201)) as there:
+        await subscribe(market.merchant, browser, there.url)
+        conversation = await talk(market)
+        await say(market, conversation, "Is it still there?")
+        os.kill(projector(cell), signal.SIGKILL)
+        await there.until(lambda: bool(there.requests), SECONDS)
+
+    notice = browser.read(there.requests[0].body)
+    assert (notice["type"], notice["text"]) == ("message", "Is it still there?")
+    assert notice["conversation_id"] == conversation
+
+
+async def test_what_has_reached_the_person_is_not_pushed(market):
+    browser = Browser()
+    async with receiver(status(201)) as there:
+        await subscribe(market.merchant, browser, there.url)
+        conversation = await talk(market)
+        s = await say(market, conversation, "Seen.")
+        ok(await market.merchant.ask("POST", f"/api/v1/conversations/{conversation}/read", json={"s": s}))
+        await say(market, conversation, "Not seen.")
+        await there.until(lambda: bool(there.requests), SECONDS)
+
+    assert [browser.read(request.body)["text"] for request in there.requests] == ["Not seen."]
+
+
+async def test_orders_and_refused_payments_are_pushed_to_the_buyer(market):
+    browser = Browser()
+    async with receiver(status(201)) as there:
+        await subscribe(market.buyer, browser, there.url)
+        order = ok(await market.confirm(await market.hold()))
+        assert (await market.confirm(await market.hold(), "pm_declined")).status_code == 402
+        await there.until(lambda: len(there.requests) == 2, SECONDS)
+
+    found = {notice["type"]: notice for notice in (browser.read(r.body) for r in there.requests)}
+    assert found["order"]["order_id"] == order["id"]
+    assert found["payment"]["status"] == "declined"
+
+
+async def test_subscriptions_are_the_accounts_own_and_end(api, market, register):
+    key = ok(await api.get("/api/v1/push/key"))["key"]
+    assert len(key) == 87
+    url = "https://push.example.com/send/secret-token"
+    await subscribe(market.buyer, Browser(), url)
+    (shown,) = ok(await market.buyer.ask("GET", "/api/v1/push/subscriptions"))["items"]
+    assert shown["service"] == "https://push.example.com"
+    path = "/api/v1/push/subscriptions"
+    stranger = await register()
+    assert (await stranger.ask("DELETE", f"{path}/{shown['id']}")).status_code == 404
+    assert (await stranger.ask("DELETE", path, params={"endpoint": url})).status_code == 404
+    assert (await market.buyer.ask("DELETE", path, params={"endpoint": url})).status_code == 204
+    assert ok(await market.buyer.ask("GET", path))["items"] == []
+
+
+async def test_what_is_no_subscription_is_refused(market):
+    good = Browser().subscription("https://push.example.com/x")
+    for wrong in (
+        {**good, "endpoint": "https://10.0.0.1/"},
+        {**good, "keys": {"p256dh": "A" * 87, "auth": "A" * 22}},
+        {**good, "keys": {**Browser().subscription("x")["keys"], "auth": "A" * 21}},
+        {**good, "more": 1},
+    ):
+        answer = await market.buyer.ask("POST", "/api/v1/push/subscriptions", json=wrong)
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request"), answer.text
