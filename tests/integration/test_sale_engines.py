@@ -23,6 +23,7 @@ from cells.kernel.clock import ManualClock
 from cells.log import subjects
 from cells.log.jetstream import JetStreamLog
 from cells.log.port import LogUnavailable
+from cells.tasks import end
 from server.flash_sale.audit import Auditor
 from server.flash_sale.gate import NO_RATE, ValkeyGate
 from server.flash_sale.gatekeeper import Gatekeeper
@@ -86,8 +87,7 @@ class Shop:
 
     async def close(self) -> None:
         await self._writer.stop()
-        self._work.cancel()
-        await asyncio.gather(self._work, return_exceptions=True)
+        await end([self._work])
 
 
 class EngineSale(SaleMachine):
