@@ -20,8 +20,8 @@ from server.push.subscribers import Subscribers
 from server.push.vapid import Vapid
 from server.push.worker import Pushing
 from server.push.worker import Worker as Push
+from server.webhooks.delivering import Delivering
 from server.webhooks.facts import facts
-from server.webhooks.runner import Delivering
 from server.webhooks.signing import Secrets
 from server.webhooks.worker import Worker as Webhooks
 

@@ -7,8 +7,9 @@ from cells.log import subjects
 from cells.log.port import Log, Stored
 from cells.tasks import end
 from server.webhooks import decide
+from server.webhooks.delivering import Delivering
 from server.webhooks.model import KIND, REGISTRY, EndpointAdded, EndpointPaused, Endpoints, Merchant
-from server.webhooks.runner import Delivering, Runner
+from server.webhooks.runner import Runner
 
 
 class Worker:

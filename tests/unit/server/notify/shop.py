@@ -20,8 +20,8 @@ from server.flash_sale import model as flash_sale
 from server.notify.egress import Egress
 from server.notify.touched import Touched
 from server.webhooks import decide, letters
+from server.webhooks.delivering import Delivering
 from server.webhooks.model import Add, Command, Merchant
-from server.webhooks.runner import Delivering
 from server.webhooks.signing import Secrets
 from server.webhooks.told import Known, KnownHold, KnownSale
 from server.webhooks.worker import Worker

@@ -11,7 +11,7 @@ import structlog
 from server.flash_sale.model import SaleMoved
 from server.notify.cursor import KIND as CURSOR
 from server.notify.egress import Egress
-from server.webhooks import letters, runner
+from server.webhooks import letters, reading
 from server.webhooks.model import Redeliver, Remove, Resume, Rotate
 from tests.unit.server.notify.receiver import Receiver, Request, hang, receiver, status
 from tests.unit.server.notify.shop import Shop, no_names
@@ -51,7 +51,7 @@ async def test_what_was_asked_for_is_delivered_signed_and_once(shop):
     body = msgspec.json.decode(there.requests[0].body)
     assert list(body) == ["id", "type", "created_at", "data"]
     assert (body["id"], body["type"]) == (event_ids(there)[0], "hold.granted")
-    assert there.most_open <= runner.AT_ONCE
+    assert there.most_open <= reading.AT_ONCE
 
 
 async def test_events_before_the_registration_and_of_other_types_are_not_told(shop):
@@ -128,7 +128,7 @@ async def test_one_that_seems_away_is_not_flooded_and_catches_up_from_the_log(sh
         granted = await shop.granted(200, per_commit=10)
         await shop.until(lambda: _failed(shop, endpoint, letters.DOUBTFUL_AFTER + 3))
 
-        assert len((await shop.box(endpoint)).letters) <= letters.DOUBTFUL_AFTER + runner.AT_ONCE
+        assert len((await shop.box(endpoint)).letters) <= letters.DOUBTFUL_AFTER + reading.AT_ONCE
         there.behave = status(200)
         await there.until(lambda: set(holds(there)) >= set(granted))
         await shop.until(lambda: _empty(shop, endpoint))
@@ -173,7 +173,7 @@ async def test_a_slow_endpoint_delays_nobody_else(shop):
         await quick.until(lambda: len(quick.requests) == 50, 3)
 
     assert sorted(holds(quick)) == sorted(granted)
-    assert slow.most_open <= runner.AT_ONCE
+    assert slow.most_open <= reading.AT_ONCE
 
 
 async def test_a_restart_in_the_middle_loses_nothing_and_keeps_the_ids(shop):
@@ -197,7 +197,7 @@ async def test_a_restart_in_the_middle_loses_nothing_and_keeps_the_ids(shop):
     by_hold = dict(zip(holds(there), event_ids(there), strict=True))
     assert set(by_hold) == set(granted)
     assert all(by_hold[hold] == each for hold, each in zip(holds(there), event_ids(there), strict=True))
-    assert len(there.requests) <= 40 + 2 * runner.AT_ONCE
+    assert len(there.requests) <= 40 + 2 * reading.AT_ONCE
 
 
 async def test_a_second_start_delivers_nothing_again(shop):
