@@ -36,21 +36,22 @@ def slot_of(owner: str) -> int:
     return zlib.crc32(owner.encode()) % SLOTS
 
 
+@lru_cache(maxsize=64)
+def _time_text(now: int) -> str:
+    """Return the ten characters that hold the 48 bits of the time."""
+    value = now & 0xFFFFFFFFFFFF
+    return "".join([_PAIRS[value >> shift & 1023] for shift in (40, 30, 20, 10, 0)])
+
+
 def new_id(prefix: str, slot: int, now: int, entropy: bytes) -> str:
     """Make an identifier from the time in epoch milliseconds and `ENTROPY_BYTES` random bytes."""
     chance = int.from_bytes(entropy, "big")
-    value = (
-        (now & 0xFFFFFFFFFFFF) << 80
-        | 0x7 << 76
-        | (chance >> 68 & 0xFFF) << 64
-        | 0b10 << 62
-        | chance & 0x3FFFFFFFFFFFFFFF
+    low = 0x7 << 76 | (chance >> 68 & 0xFFF) << 64 | 0b10 << 62 | chance & 0x3FFFFFFFFFFFFFFF
+    p = _PAIRS
+    return (
+        f"{prefix}_{slot:03x}{_time_text(now)}{p[low >> 70]}{p[low >> 60 & 1023]}{p[low >> 50 & 1023]}"
+        f"{p[low >> 40 & 1023]}{p[low >> 30 & 1023]}{p[low >> 20 & 1023]}{p[low >> 10 & 1023]}{p[low & 1023]}"
     )
-    pairs = _PAIRS
-    text = "".join(
-        [pairs[value >> shift & 1023] for shift in (120, 110, 100, 90, 80, 70, 60, 50, 40, 30, 20, 10, 0)]
-    )
-    return f"{prefix}_{slot:03x}{text}"
 
 
 @lru_cache(maxsize=8192)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from cells.kernel.chance import fresh
 from server.flash_sale import hot
 from server.flash_sale.adapters import WriterClient
 from server.flash_sale.desk import SaleDesk
@@ -23,9 +24,9 @@ def assemble(parts: Parts, sales: WriterClient, projected: Projected) -> Feature
     views = SaleViews(parts.bus, parts.config.cell)
     gate = ValkeyGate(parts.valkey, parts.config.cell, Rate() if parts.config.rate_limits else NO_RATE)
     gate.observe = parts.metrics.histogram("titan_gate_seconds").observe
-    intake = Intake(gate, sales)
+    intake = Intake(gate, sales, lambda slot: fresh("hld", slot, parts.clock))
     desk = SaleDesk(sales, views, parts.log)
-    handler = hot.HoldHandler(intake, views, parts.authenticator, parts.clock)
+    handler = hot.HoldHandler(intake, views, parts.authenticator)
 
     async def listen() -> None:
         await views.start()

@@ -16,13 +16,12 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIType
 
-from cells.kernel.chance import fresh
-from cells.kernel.clock import Clock
 from cells.kernel.errors import CODES, Rejected
 from cells.kernel.ids import BadId, parse
 from server.flash_sale.bodies import MAX_HOLD_SECONDS, NewHold, granted_body
+from server.flash_sale.gate import Entry
 from server.flash_sale.intake import Intake
-from server.flash_sale.model import MAX_QUANTITY, Granted, HoldUnits, Refusal
+from server.flash_sale.model import MAX_QUANTITY, Granted, Refusal
 from server.flash_sale.views import SaleViews
 from server.flash_sale.wire import key_digest
 from server.web.auth import Authenticator, demand
@@ -56,16 +55,15 @@ _encode = msgspec.json.Encoder().encode
 class HoldHandler:
     """Answers holds. What it acknowledges with 201 is in the log."""
 
-    def __init__(self, intake: Intake, views: SaleViews, authenticator: Authenticator, clock: Clock) -> None:
+    def __init__(self, intake: Intake, views: SaleViews, authenticator: Authenticator) -> None:
         self._intake = intake
         self._views = views
         self._authenticator = authenticator
-        self._clock = clock
 
     async def __call__(self, scope: dict[str, Any], body: bytes, send: Send) -> None:
         """Answer one request. Raises `Rejected` before anything is sent."""
-        command = self._command(scope, body)
-        answer = await self._intake.hold(command, self._views.version(command.sale_id))
+        entry, slot = self._entry(scope, body)
+        answer = await self._intake.hold(entry, slot)
         if isinstance(answer, Granted):
             await _send_granted(send, answer)
         elif isinstance(answer, Refusal):
@@ -74,7 +72,7 @@ class HoldHandler:
             msg = f"a hold was answered with {type(answer).__name__}"
             raise TypeError(msg)
 
-    def _command(self, scope: dict[str, Any], body: bytes) -> HoldUnits:
+    def _entry(self, scope: dict[str, Any], body: bytes) -> tuple[Entry, int]:
         authorization, key, media = b"", None, b""
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -99,8 +97,8 @@ class HoldHandler:
             raise Rejected("not_found", "There is no such sale.") from None
         if sale.prefix != "sal":
             raise Rejected("not_found", "There is no such sale.")
-        hold_id = fresh("hld", sale.slot, self._clock)
-        return HoldUnits(sale_id, hold_id, buyer.id, quantity, key_digest(buyer.id, name))
+        known = self._views.version(sale_id)
+        return Entry(sale_id, buyer.id, quantity, key_digest(buyer.id, name), known), sale.slot
 
 
 async def _send_granted(send: Send, granted: Granted) -> None:

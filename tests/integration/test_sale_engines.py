@@ -25,7 +25,7 @@ from cells.log.jetstream import JetStreamLog
 from cells.log.port import LogUnavailable
 from cells.tasks import end
 from server.flash_sale.audit import Auditor
-from server.flash_sale.gate import NO_RATE, ValkeyGate
+from server.flash_sale.gate import NO_RATE, Entry, ValkeyGate
 from server.flash_sale.gatekeeper import Gatekeeper
 from server.flash_sale.intake import Intake
 from server.flash_sale.model import EVENTS, Answer, Command, GetSale, HoldUnits, Refusal, Sale
@@ -71,7 +71,8 @@ class Shop:
         self._writer: Writer[Sale, Command] = Writer(
             log, rules, clock, self.heard, term=term, name=f"w{term}"
         )
-        self._intake = Intake(ValkeyGate(valkey, "t", NO_RATE), self)
+        self._next_id = ""
+        self._intake = Intake(ValkeyGate(valkey, "t", NO_RATE), self, lambda _slot: self._next_id)
         self._work = asyncio.create_task(self._keeper.run())
 
     def enqueue(self, command: Command, answered: asyncio.Future[Answer]) -> None:
@@ -80,7 +81,11 @@ class Shop:
 
     async def ask(self, command: Command) -> Answer:
         if isinstance(command, HoldUnits):
-            return await self._intake.hold(command, self.heard.version)
+            self._next_id = command.hold_id
+            entry = Entry(
+                command.sale_id, command.buyer_id, command.quantity, command.key, self.heard.version
+            )
+            return await self._intake.hold(entry, SLOT)
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.enqueue(command, answered)
         return await answered
