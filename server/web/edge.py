@@ -121,16 +121,18 @@ def _refuse(scope: dict[str, Any], head: _Head) -> Rejected | None:
     return None
 
 
-async def _read_body(receive: Any, deadlines: Deadlines) -> bytes:
+async def _read_body(receive: Any, deadlines: Deadlines, expected: int | None) -> bytes:
+    """Read the body. One of known length is whole when that much has come: its end need not be waited for."""
     try:
         with deadlines:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise _Gone
-            if not message.get("more_body"):
-                return _within_limit(message.get("body") or b"")
-            chunks = bytearray(message.get("body") or b"")
-            while message.get("more_body"):
+            body: bytes = message.get("body") or b""
+            if not message.get("more_body") or len(body) == expected:
+                return _within_limit(body)
+            chunks = bytearray(body)
+            while message.get("more_body") and len(chunks) != expected:
                 _within_limit(chunks)
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -231,7 +233,11 @@ class Edge:
             await self._preflight(head, answer.send)
             return
         try:
-            body = await _read_body(receive, self._deadlines) if head.length or head.chunked else b""
+            body = (
+                await _read_body(receive, self._deadlines, head.length)
+                if head.length or head.chunked
+                else b""
+            )
         except Rejected as refused:
             if refused.code == "too_large":
                 await _discard(head, receive)
