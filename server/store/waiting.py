@@ -10,6 +10,7 @@ import structlog
 
 from cells.engine.project import StoreUnavailable
 from cells.kernel.errors import Rejected
+from cells.log.port import LogInfo
 from server.store import engine
 
 _log = structlog.get_logger(__name__)
@@ -53,17 +54,27 @@ class Bus(Protocol):
         """Call back for every message of a subject."""
 
 
+class Extent(Protocol):
+    """What is asked of the log."""
+
+    async def info(self) -> LogInfo | None:
+        """Return the extent; None when there is no log yet. Raises `LogUnavailable`."""
+
+
 class Projected:
     """How far the projections are, as this process knows it. One per event loop; call `start` before use."""
 
     def __init__(self, look: Callable[[], Awaitable[int]] | None = None) -> None:
         self.position = 0
+        self._log: Extent | None = None
+        self._newest = 0
         self._look = look or _checkpoint
         self._grown = asyncio.Event()
         self._waiters = 0
 
-    async def start(self, bus: Bus, cell: str) -> None:
-        """Listen to the projector of a cell."""
+    async def start(self, bus: Bus, cell: str, log: Extent) -> None:
+        """Listen to the projector of a cell. `log` tells positions that are ahead from those that never were."""
+        self._log = log
         await bus.subscribe(subject(cell), cb=self.heard)
 
     async def heard(self, message: Message) -> None:
@@ -90,11 +101,27 @@ class Projected:
             self._waiters -= 1
 
     async def demand(self, position: int | None, timeout: float = 2.0) -> None:
-        """Wait for the position that a client read its last write at. Raises `Rejected` (unavailable)."""
-        if position is not None and not await self.reached(position, timeout):
+        """Wait for the position that a client read its last write at.
+
+        Raises `Rejected`: bad_request for a position that the log has not reached itself, so that nobody can have
+        read it; unavailable when the projections took longer than `timeout` seconds. Raises `LogUnavailable`.
+        """
+        if position is None or self.position >= position:
+            return
+        if await self._is_beyond(position):
+            raise Rejected("bad_request", f"The log has no position {position}: take one from an answer.")
+        if not await self.reached(position, timeout):
             raise Rejected(
                 "unavailable", f"The lists have not reached position {position} yet.", retry_after_ms=1000
             )
+
+    async def _is_beyond(self, position: int) -> bool:
+        if self._log is None:
+            return False
+        if position > self._newest:
+            info = await self._log.info()
+            self._newest = info.last if info is not None else 0
+        return position > self._newest
 
     async def _wait(self, position: int) -> bool:
         while self.position < position:

@@ -7,6 +7,8 @@ import pytest
 
 from cells.engine.project import StoreUnavailable
 from cells.kernel.errors import Rejected
+from cells.log.memory import MemoryLog
+from cells.log.port import Appended
 from server.store import waiting
 from server.store.waiting import Projected
 
@@ -73,3 +75,36 @@ async def test_a_rebuilt_database_lowers_what_is_known():
     await projected.heard(Message(waiting.encode(100)))
     await projected.heard(Message(waiting.encode(3)))
     assert not await projected.reached(50, 0.01)
+
+
+class Deaf:
+    """A bus on which nothing is ever heard."""
+
+    async def subscribe(self, subject: str, *, cb: object) -> None:
+        pass
+
+
+async def test_a_position_beyond_the_log_is_the_clients_mistake_and_not_waited_for():
+    log = MemoryLog()
+    assert await log.append("log.000.prd.x", b"1", 0) == Appended(1)
+    projected = Projected(Checkpoint().look)
+    await projected.start(Deaf(), "c1", log)
+
+    with pytest.raises(Rejected) as beyond:
+        await projected.demand(2, 60.0)
+    with pytest.raises(Rejected) as late:
+        await projected.demand(1, 0.05)
+
+    assert (beyond.value.code, late.value.code) == ("bad_request", "unavailable")
+
+
+async def test_a_log_that_grew_is_asked_again():
+    log = MemoryLog()
+    projected = Projected(Checkpoint(1).look)
+    await projected.start(Deaf(), "c1", log)
+    with pytest.raises(Rejected):
+        await projected.demand(1)
+
+    await log.append("log.000.prd.x", b"1", 0)
+
+    await projected.demand(1)
