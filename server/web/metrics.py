@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable
 
-BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+BOUNDS = (0.0005, 0.001, 0.002, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class Counter:
@@ -69,11 +69,16 @@ class Metrics:
             lines.append(f"{name}{_braces(labels)} {counter.value}")
         for (name, labels), read in sorted(self._gauges.items()):
             head(name, "gauge")
-            lines.append(f"{name}{_braces(labels)} {read():g}")
+            lines.append(f"{name}{_braces(labels)} {_number(read())}")
         for (name, labels), histogram in sorted(self._histograms.items()):
             head(name, "histogram")
             lines.extend(_buckets(name, labels, histogram))
         return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> str:
+    """Write a value with all of its digits, a whole one as an integer."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
 def _braces(labels: str) -> str:
