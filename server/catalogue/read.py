@@ -13,6 +13,7 @@ from server.catalogue.model import KIND, REGISTRY, ProductChanged, ProductCreate
 from server.catalogue.views import ProductPage, ProductView
 from server.store import engine
 from server.store.engine import Connection
+from server.store.keyset import Keyset, position_of
 from server.web import cursors
 
 LIST = "products"
@@ -107,13 +108,13 @@ async def search(query: str | None, merchant: str | None, limit: int, cursor: st
 
     Raises `Rejected`: bad_request on a cursor that is not one of this list, unavailable when Postgres is away.
     """
-    after = cursors.decode(LIST, cursor, tuple[int, str]) if cursor else (None, None)
+    after = cursors.decode(LIST, cursor, Keyset) if cursor else None
     limit = max(1, min(limit, cursors.MAX_LIMIT))
     async with engine.query() as connection:
-        rows = await connection.fetch(_SEARCH, merchant, _pattern(query), *after, limit + 1)
+        rows = await connection.fetch(_SEARCH, merchant, _pattern(query), *position_of(after), limit + 1)
     more = len(rows) > limit
     rows = rows[:limit]
-    following = cursors.encode(LIST, (rows[-1]["first_position"], rows[-1]["id"])) if more else None
+    following = cursors.encode(LIST, Keyset(rows[-1]["first_position"], rows[-1]["id"])) if more else None
     return ProductPage([_view(row) for row in rows], following)
 
 

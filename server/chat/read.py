@@ -5,6 +5,7 @@ from typing import Any, Literal
 from cells.kernel.clock import rfc3339
 from server.chat.bodies import ConversationBody, ConversationPage, LastMessage
 from server.store import engine
+from server.store.keyset import Keyset, position_of
 from server.web import cursors
 
 Side = Literal["buyer", "merchant"]
@@ -35,13 +36,13 @@ async def list_conversations(side: Side, actor_id: str, limit: int, cursor: str 
     Raises `Rejected`: bad_request on a foreign cursor, unavailable when Postgres is away.
     """
     name = f"conversations:{side}"
-    after = cursors.decode(name, cursor, tuple[int, str]) if cursor else (None, None)
+    after = cursors.decode(name, cursor, Keyset) if cursor else None
     limit = max(1, min(limit, cursors.MAX_LIMIT))
     async with engine.query() as connection:
-        rows = await connection.fetch(_PAGE[side], actor_id, *after, limit + 1)
+        rows = await connection.fetch(_PAGE[side], actor_id, *position_of(after), limit + 1)
     shown = rows[:limit]
     more = len(rows) > limit
-    following = cursors.encode(name, (shown[-1]["active"], shown[-1]["id"])) if more else None
+    following = cursors.encode(name, Keyset(shown[-1]["active"], shown[-1]["id"])) if more else None
     return ConversationPage([_body(row) for row in shown], following)
 
 
