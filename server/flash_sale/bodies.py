@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 import msgspec
 
 from cells.kernel.clock import rfc3339
+from cells.kernel.errors import Rejected
 from cells.kernel.money import Money
 from realtime.views import SaleView
 from server.flash_sale.model import MAX_QUANTITY, MAX_STOCK, Granted, HoldFound, State
 from server.web.text import Reason, Title, When
 
 MAX_HOLD_SECONDS = 86_400
+_YEAR_10000 = 253_402_300_800_000
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Units = Annotated[int, msgspec.Meta(ge=1, le=MAX_QUANTITY)]
@@ -101,8 +103,17 @@ class HoldBody(msgspec.Struct, frozen=True):
 
 
 def millis(moment: datetime | None) -> int | None:
-    """Turn a client's moment into epoch milliseconds."""
-    return None if moment is None else round(moment.timestamp() * 1000)
+    """Turn a client's moment into epoch milliseconds.
+
+    Raises `Rejected` (bad_request) for one that could not be shown again: its offset may put it outside of the
+    calendar that it was written in.
+    """
+    if moment is None:
+        return None
+    at = round(moment.timestamp() * 1000)
+    if not 0 <= at < _YEAR_10000:
+        raise Rejected("bad_request", "A time has to be between the years 1970 and 9999 in UTC.")
+    return at
 
 
 def sale_body(view: SaleView) -> SaleBody:
