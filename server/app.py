@@ -10,7 +10,7 @@ import structlog
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
-from litestar import Litestar, Request
+from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 
 from cells import tokens
@@ -36,8 +36,9 @@ from server.web.auth import Authenticator
 from server.web.edge import Edge
 from server.web.feature import Feature, Parts
 from server.web.idempotency import Idempotency
+from server.web.methods import Methods, stand_ins
 from server.web.metrics import Metrics
-from server.web.openapi import openapi_config
+from server.web.openapi import DocumentPage, complete, openapi_config
 from server.web.problem import SAFE_METHODS, on_error
 from server.web.revocations import Revocations
 from server.webhooks import feature as webhooks
@@ -99,26 +100,29 @@ def features(
 
 def create_app(parts: Parts, listed: Sequence[Feature], checks: health.Checks) -> Edge:
     """Return the ASGI application: the framework with every feature's routes, inside the edge."""
+    methods, page = Methods(), DocumentPage()
+    operations = {path: item for feature in listed for path, item in feature.operations.items()}
 
-    async def admit(request: Request[Any, Any, Any]) -> None:
+    async def admit(request: Request[Any, Any, Any]) -> Response[None] | None:
         await _admit(parts.limits, request)
+        return methods.answer(request)
 
     app = Litestar(
         route_handlers=[
             *health.handlers(parts, checks),
             asyncapi.handler(parts.config.public_realtime),
             *(r for f in listed for r in f.routes),
+            *stand_ins(operations),
         ],
         exception_handlers={Exception: on_error},
         before_request=admit,
-        openapi_config=openapi_config(parts.config.public_api),
+        openapi_config=openapi_config(parts.config.public_api, page),
         logging_config=None,
         request_max_body_size=None,
         state=State({"authenticator": parts.authenticator}),
     )
-    document = app.openapi_schema
-    for feature in listed:
-        document.paths = {**(document.paths or {}), **feature.operations}
+    methods.learn(app)
+    page.body = complete(app, operations)
     return Edge(
         app,
         cell=parts.config.cell,
@@ -144,7 +148,7 @@ async def main(config: CellConfig, process: Process) -> None:
     """Serve until told to stop, then drain."""
     clock, revocations, passwords, projected = SystemClock(), Revocations(), Passwords(), Projected()
     async with opened(config, process.name, clock, revocations) as parts:
-        await projected.start(parts.bus, config.cell)
+        await projected.start(parts.bus, config.cell, parts.log)
         listed = features(parts, revocations, passwords, projected)
         checks = _checks(parts, process, listed)
         edge = create_app(parts, listed, checks)

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from cells.kernel.clock import rfc3339
 from server.accounts.model import ACCESS_MS, Account, Email, Password, Role, address_of
@@ -20,9 +21,9 @@ from server.web.limits import address_of as peer_of
 from server.web.problem import refusals
 from server.web.text import Name, When
 
-AccountsPart = Annotated[Accounts, Dependency(skip_validation=True)]
-LimitsPart = Annotated[Limits, Dependency(skip_validation=True)]
-JwksPart = Annotated[dict[str, Any], Dependency(skip_validation=True)]
+AccountsPart = NamedDependency[SkipValidation[Accounts]]
+LimitsPart = NamedDependency[SkipValidation[Limits]]
+JwksPart = NamedDependency[SkipValidation[dict[str, Any]]]
 
 RefreshToken = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 

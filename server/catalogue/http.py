@@ -5,7 +5,7 @@ from typing import Annotated, Any, cast
 import msgspec
 from litestar import Request, Response, get, patch, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 
 from cells.engine.handle import handle, load
 from cells.kernel.chance import fresh
@@ -23,27 +23,15 @@ from server.web.body import Json
 from server.web.feature import Parts
 from server.web.idempotency import Answer
 from server.web.idempotent_http import IdempotencyKey, answer, same_request
+from server.web.paging import AFTER_SECONDS, After, Cursor, Limit
 from server.web.problem import refusals
 from server.web.text import LINE_PATTERN, Prose, Title
 
-AFTER_SECONDS = 2.0
-MAX_POSITION = 2**53
-
-Limit = Annotated[int, Parameter(ge=1, le=cursors.MAX_LIMIT, description="most items of a page")]
-Cursor = Annotated[
-    str | None, Parameter(max_length=cursors.MAX_CHARS, description="`next` of the page before")
-]
-After = Annotated[
-    int | None,
-    Parameter(
-        ge=0, le=MAX_POSITION, description="log position that the answer has to include, of an own write"
-    ),
-]
 # Litestar keeps the argument name `query` for itself.
 Sought = Annotated[
     str | None,
-    Parameter(
-        query="query", max_length=100, pattern=LINE_PATTERN, description="in the title or the description"
+    QueryParameter(
+        name="query", max_length=100, pattern=LINE_PATTERN, description="in the title or the description"
     ),
 ]
 Merchant = Annotated[

@@ -31,12 +31,9 @@ from server.chat.history import History
 from server.chat.model import Role
 from server.chat.requests import (
     AUTH,
-    MAX_POSITION,
     POST,
     WRITE,
     Asked,
-    Before,
-    Limit,
     moderate,
     page,
     say,
@@ -48,16 +45,9 @@ from server.web.auth import BEARER, Actor, demand, requires
 from server.web.body import Json
 from server.web.idempotency import Answer, Idempotency
 from server.web.idempotent_http import IdempotencyKey, answer, same_request
+from server.web.paging import AFTER_SECONDS, After, Before, Cursor, Limit
 from server.web.problem import refusals
 
-AFTER_SECONDS = 2.0
-
-Cursor = Annotated[
-    str | None, Parameter(max_length=cursors.MAX_CHARS, description="`next` of the page before")
-]
-After = Annotated[
-    int | None, Parameter(ge=0, le=MAX_POSITION, description="log position the answer has to include")
-]
 ConversationId = Annotated[str, Parameter(max_length=64)]
 
 _EXISTED = ResponseSpec(

@@ -1,11 +1,10 @@
 """What requests about conversations and about rooms have in common."""
 
 import os
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import msgspec
 from litestar import Request, Response
-from litestar.params import Parameter
 
 from cells.kernel.clock import Clock, rfc3339
 from cells.kernel.errors import Rejected
@@ -18,17 +17,10 @@ from server.chat.desk import ChatDesk
 from server.chat.frames import Author, MessageBody
 from server.chat.history import History
 from server.chat.model import By, Role
-from server.web import cursors
 from server.web.auth import Actor
 from server.web.idempotency import Answer
 from server.web.idempotent_http import answer
 
-MAX_POSITION = 1 << 53
-
-Limit = Annotated[int, Parameter(ge=1, le=cursors.MAX_LIMIT, description="most items of a page")]
-Before = Annotated[
-    int | None, Parameter(ge=0, le=MAX_POSITION, description="`next` of the page of newer ones")
-]
 Asked = Request[Actor, Any, Any]
 
 AUTH = ("unauthenticated", "token_expired", "forbidden")

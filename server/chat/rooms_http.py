@@ -12,11 +12,12 @@ from cells.kernel.ids import is_id
 from server.chat.bodies import MessagePage, MessageView, Moderated, Moderation, NewMessage
 from server.chat.desk import ChatDesk
 from server.chat.history import History
-from server.chat.requests import POST, WRITE, Asked, Before, Limit, moderate, page, say
+from server.chat.requests import POST, WRITE, Asked, moderate, page, say
 from server.web import cursors
 from server.web.auth import BEARER, requires
 from server.web.body import Json
 from server.web.idempotent_http import IdempotencyKey
+from server.web.paging import Before, Limit
 from server.web.problem import refusals
 
 SaleId = Annotated[str, Parameter(max_length=64)]

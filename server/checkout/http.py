@@ -21,7 +21,10 @@ from server.web.problem import refusals
 
 HoldId = Annotated[str, Parameter(max_length=64)]
 MethodName = Annotated[
-    str, msgspec.Meta(max_length=64, description=f"one of the sandbox's: {', '.join(METHODS)}")
+    str,
+    msgspec.Meta(
+        max_length=64, description="one of the sandbox's", extra_json_schema={"enum": list(METHODS)}
+    ),
 ]
 
 

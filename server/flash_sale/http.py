@@ -5,7 +5,7 @@ from typing import Annotated, Any, cast
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 
 from cells.kernel.chance import fresh
 from cells.kernel.clock import Clock
@@ -30,22 +30,16 @@ from server.web.auth import BEARER, Actor, Role, requires
 from server.web.body import Json
 from server.web.idempotency import Answer, Idempotency
 from server.web.idempotent_http import IdempotencyKey, answer, same_request
+from server.web.paging import AFTER_SECONDS, After, Cursor, Limit
 from server.web.problem import refusals
+from server.web.text import LINE_PATTERN
 
-AFTER_SECONDS = 2.0
-MAX_POSITION = 2**53
 STEPS: tuple[Step, ...] = ("arm", "open", "pause", "resume", "end", "kill")
 
-Limit = Annotated[int, Parameter(ge=1, le=cursors.MAX_LIMIT, description="most items of a page")]
-Cursor = Annotated[
-    str | None, Parameter(max_length=cursors.MAX_CHARS, description="`next` of the page before")
-]
-After = Annotated[
-    int | None, Parameter(ge=0, le=MAX_POSITION, description="log position the answer has to include")
-]
-InState = Annotated[State | None, Parameter(query="state", description="only sales in this state")]
+InState = Annotated[State | None, QueryParameter(name="state", description="only sales in this state")]
 OfMerchant = Annotated[
-    str | None, Parameter(query="merchant", max_length=64, description="only this merchant's")
+    str | None,
+    QueryParameter(name="merchant", max_length=64, pattern=LINE_PATTERN, description="only this merchant's"),
 ]
 SaleId = Annotated[str, Parameter(max_length=64)]
 HoldId = Annotated[str, Parameter(max_length=64)]

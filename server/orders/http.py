@@ -14,22 +14,11 @@ from server.orders.model import Order, OrderPage
 from server.store.waiting import Projected
 from server.web import cursors
 from server.web.auth import BEARER, Actor, demand, requires
+from server.web.paging import AFTER_SECONDS, After, Cursor, Limit
 from server.web.problem import refusals
 
 OWN_WRITE_SECONDS = 1.0
-AFTER_SECONDS = 2.0
-MAX_POSITION = 2**53
 
-Limit = Annotated[int, Parameter(ge=1, le=cursors.MAX_LIMIT, description="most items of a page")]
-Cursor = Annotated[
-    str | None, Parameter(max_length=cursors.MAX_CHARS, description="`next` of the page before")
-]
-After = Annotated[
-    int | None,
-    Parameter(
-        ge=0, le=MAX_POSITION, description="log position that the answer has to include, of an own write"
-    ),
-]
 OrderId = Annotated[str, Parameter(max_length=64)]
 Asked = Request[Actor, Any, Any]
 

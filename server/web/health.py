@@ -8,7 +8,7 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from cells.kernel.errors import Rejected
 from cells.kernel.ids import BadId, slot_in
@@ -87,7 +87,7 @@ def handlers(parts: Parts, checks: Checks) -> tuple[HTTPRouteHandler, ...]:
         return parts.metrics.render()
 
     @get("/api/v1/route", responses=refusals("not_found"), operation_id="route", tags=["health"])
-    async def route(identifier: Annotated[str, Parameter(query="id", max_length=64)]) -> Place:
+    async def route(identifier: Annotated[str, QueryParameter(name="id", max_length=64)]) -> Place:
         """Say which cell an id lives in."""
         try:
             slot = slot_in(identifier)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from litestar import Request, Response
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 
 from cells.kernel.ids import slot_in
 from server.web import idempotency
@@ -11,8 +11,8 @@ from server.web.auth import Actor
 
 IdempotencyKey = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         min_length=1,
         max_length=idempotency.MAX_KEY,
         pattern="^[ -~]+$",

@@ -164,7 +164,7 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[byte
         refusal, trace = unexpected(error, request.method, request.url.path)
     fields = {name.decode(): value.decode() for name, value in headers(refusal, request.method)}
     if isinstance(error, HTTPException) and error.headers and "allow" in error.headers:
-        fields["allow"] = error.headers["allow"]
+        fields["allow"] = ", ".join(sorted(error.headers["allow"].split(", ")))
     return Response(encode(refusal, trace), status_code=refusal.status, headers=fields, media_type=MEDIA_TYPE)
 
 
