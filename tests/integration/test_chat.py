@@ -490,6 +490,9 @@ class TestHostileText:
 
 class TestTheFeed:
     async def test_a_buyer_and_a_merchant_hear_what_concerns_them(self, market: Market) -> None:
+        opened = ok(await market.buyer.ask("GET", f"/api/v1/sales/{market.sale}"))
+        # What happened before is told before: it is not news to those who come now.
+        ok(await market.buyer.ask("GET", f"/api/v1/sales?after={opened['position']}"))
         async with market.online(market.buyer) as bea, market.online(market.merchant) as shop:
             await bea.client.sub("me")
             await shop.client.sub("me")
