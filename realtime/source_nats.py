@@ -81,7 +81,7 @@ class NatsSource:
         self._listener = listener
 
     async def start(self) -> None:
-        """Subscribe to what the cell tells. Raises NATS errors."""
+        """Subscribe to what the cell tells; nothing told after this returns is missed. Raises NATS errors."""
         cell = self._cell
         for kind in wire.LIVE:
             await self._subscribe(wire.live_subject(cell, kind, "*"), self._on_events)
@@ -90,6 +90,7 @@ class NatsSource:
         await self._subscribe(wire.signal_subject(cell, "*", "*"), self._on_signal)
         await self._subscribe(wire.presence_subject(cell, "*"), self._on_presence)
         await self._subscribe(wire.revoked_subject(cell), self._on_revoked)
+        await self.client.flush()
 
     def reconnected(self) -> None:
         """Say that events may have been missed."""

@@ -58,7 +58,7 @@ class Shop:
     def delivering(self, **how) -> Delivering:
         standard = {
             "log": self.log,
-            "egress": Egress(no_names, allow_loopback=True, deadline_seconds=0.5),
+            "egress": Egress(no_names, allow_loopback=True, deadline_seconds=2.0),
             "secrets": self.secrets,
             "facts": self.facts,
             "touched": self.touched,
