@@ -147,7 +147,8 @@ class Runner:
         asked = tuple(
             letter.event_id
             for letter in self._box.letters.values()
-            if letter.dead and self.endpoint.asked_at(letter.event_id) > letter.tried_at
+            # In the same millisecond, whoever asked knew of the failure: only what is dead can be asked for.
+            if letter.dead and self.endpoint.asked_at(letter.event_id) >= letter.tried_at
         )
         if asked:
             await self._apply(Revive(asked))
