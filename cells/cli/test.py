@@ -10,7 +10,7 @@ import rich_click as click
 from cells.settings import HOME
 from cells.trouble import EXIT_DONE, EXIT_FAILED, Trouble
 
-PACKAGES = ("cells", "realtime", "server", "fixtures", "tests")
+PACKAGES = ("admin_tui", "cells", "realtime", "server", "fixtures", "tests")
 
 
 def tool(name: str) -> str:
