@@ -15,23 +15,18 @@ from typing import Final, assert_never
 import msgspec
 
 from realtime import protocol
-from realtime.channels import ChannelName, channel_name
+from realtime.budgets import Budgets
 from realtime.codes import CloseCode
 from realtime.effects import (
     Answer,
     Close,
     Effect,
     Failed,
-    Fetch,
     Identity,
     Joined,
-    Mark,
     NotJoined,
     Purpose,
-    Request,
-    Say,
     Send,
-    ShowTyping,
     Subscribe,
     Unsubscribe,
     VerifyToken,
@@ -51,28 +46,20 @@ from realtime.protocol import (
     Unsub,
     client_key,
 )
-from realtime.rate import Bucket, Rate
+from realtime.subscriptions import (
+    RequestPayload,
+    Subscriptions,
+    joinable,
+    place_of,
+    request_of,
+    resumable,
+)
 
-MAX_SUBSCRIPTIONS: Final = 100
 MAX_SOCKETS_PER_USER: Final = 8
 # Requests of one connection that wait for the cell. Full policy: refused as overloaded.
 MAX_REQUESTS: Final = 64
 SILENCE_MS: Final = protocol.PING_SECONDS * 1000
 DEAD_AFTER_MS: Final = 35_000
-VIOLATIONS: Final = 3
-VIOLATION_WINDOW_MS: Final = 60_000
-PENALTY_MS: Final = 10_000
-
-RATES: Final[dict[str, Rate]] = {
-    "session": Rate(per_second=0.2, burst=5),
-    "channel": Rate(per_second=20, burst=200),
-    "msg": Rate(per_second=5, burst=20),
-    "history": Rate(per_second=2, burst=10),
-    "ack": Rate(per_second=5, burst=20),
-    "typing": Rate(per_second=1 / 3, burst=2),
-    "unknown": Rate(per_second=5, burst=20),
-    "frame": Rate(per_second=50, burst=250),
-}
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -95,22 +82,18 @@ class Session:
     """The conversation with one client. Holds no socket, no clock and no channel."""
 
     __slots__ = (
-        "_asked",
         "_asking",
-        "_buckets",
-        "_channels",
+        "_budgets",
         "_conn",
         "_expires_at",
         "_greeting",
         "_held",
         "_hello_by",
         "_last_in",
-        "_limits",
-        "_names",
         "_node",
         "_ping_after",
         "_pinged_at",
-        "_violations",
+        "_subscriptions",
         "identity",
         "last_out",
         "state",
@@ -120,7 +103,6 @@ class Session:
         """`jitter` in 0..1 spreads the pings of many connections over SILENCE_MS ± 20 %."""
         self._conn = conn
         self._node = node
-        self._limits = limits
         self._hello_by = now + limits.hello_ms
         self._ping_after = int(SILENCE_MS * (0.8 + 0.4 * jitter))
         self._last_in = now
@@ -129,12 +111,9 @@ class Session:
         self._expires_at: int | None = None
         self._greeting: tuple[int, tuple[protocol.Resume, ...]] = (0, ())
         self._held: list[Command] = []
-        self._channels: dict[str, int] = {}
-        self._names: dict[int, ChannelName] = {}
-        self._asked = 0
+        self._subscriptions = Subscriptions()
         self._asking = 0
-        self._buckets: dict[str, Bucket] | None = None
-        self._violations: tuple[int, ...] = ()
+        self._budgets = Budgets(limited=limits.rates)
         self.identity: Identity | None = None
         self.state = State.AWAITING_HELLO
 
@@ -205,17 +184,15 @@ class Session:
             case _:
                 assert_never(payload)
 
-    def _request(
-        self, payload: Msg | History | Ack | Read | Typing, command: Command, ref: int
-    ) -> list[Effect]:
-        name = self._names.get(payload.n)
+    def _request(self, payload: RequestPayload, command: Command, ref: int) -> list[Effect]:
+        name = self._subscriptions.name(payload.n)
         if name is None:
             return [_refuse(ref, "not_found")]
         if self.identity is None and not isinstance(payload, History):
             return [_refuse(ref, "unauthenticated")]
         if self._asking >= MAX_REQUESTS:
             return [_refuse(ref, "overloaded")]
-        request = _request_of(payload, client_key(command), name, ref)
+        request = request_of(payload, client_key(command), name, ref)
         if request is None:
             return [_refuse(ref, "bad_request")]
         self._asking += 1
@@ -236,17 +213,11 @@ class Session:
         self.state = State.OPEN
         ref, resume = self._greeting
         self._greeting = (0, ())
-        user = self.identity.sub if self.identity is not None else None
-        wanted = {
-            each.ch: Wanted(name, each.epoch, each.since)
-            for each in resume
-            if (name := channel_name(each.ch, user)) is not None
-            and (user is not None or name.family.anonymous)
-        }
+        wanted = resumable(resume, self.identity)
         if not wanted:
             return [self._welcome(ref, {}, now)]
-        self._asked += len(wanted)
-        return [Subscribe(ref, tuple(wanted.values()), greeting=True)]
+        self._subscriptions.ask(len(wanted))
+        return [Subscribe(ref, wanted, greeting=True)]
 
     def _welcome(
         self,
@@ -261,24 +232,19 @@ class Session:
         return self._reply(ref, welcome, now, place)
 
     def _sub(self, sub: Sub, ref: int) -> list[Effect]:
-        name = channel_name(sub.ch, self.identity.sub if self.identity is not None else None)
-        if name is None:
-            return [_refuse(ref, "not_found")]
-        if self.identity is None and not name.family.anonymous:
-            return [_refuse(ref, "unauthenticated")]
-        if sub.ch not in self._channels and len(self._channels) + self._asked >= MAX_SUBSCRIPTIONS:
+        name = joinable(sub.ch, self.identity)
+        if isinstance(name, NotJoined):
+            return [_refuse(ref, name.code)]
+        if not self._subscriptions.has_room(sub.ch):
             return [_refuse(ref, "limit_reached")]
-        self._asked += 1
+        self._subscriptions.ask(1)
         return [Subscribe(ref, (Wanted(name, sub.epoch, sub.since),))]
 
     def _unsub(self, unsub: Unsub, ref: int) -> list[Effect]:
-        for name, n in self._channels.items():
-            if n == unsub.n:
-                del self._channels[name]
-                del self._names[n]
-                reply = protocol.Reply(ref, protocol.Unsubscribed(n))
-                return [Unsubscribe(n), Send(protocol.encode(reply))]
-        return [_refuse(ref, "not_found")]
+        if not self._subscriptions.leave(unsub.n):
+            return [_refuse(ref, "not_found")]
+        reply = protocol.Reply(ref, protocol.Unsubscribed(unsub.n))
+        return [Unsubscribe(unsub.n), Send(protocol.encode(reply))]
 
     # --- what the shell found out ---
 
@@ -322,7 +288,7 @@ class Session:
         """Take what became of a Subscribe, one outcome for each wanted channel in order."""
         if self.closed:
             return []
-        self._asked -= len(asked.wanted)
+        self._subscriptions.answered(len(asked.wanted))
         joined: dict[str, protocol.ChannelState] = {}
         refused: list[Effect] = []
         places: list[tuple[str, int]] = []
@@ -330,8 +296,8 @@ class Session:
             match outcome:
                 case Joined(state):
                     joined[str(wanted.channel)] = state
-                    places.append(_place_of(wanted, state))
-                    self._enter(wanted.channel, state.n)
+                    places.append(place_of(wanted, state))
+                    self._subscriptions.enter(wanted.channel, state.n)
                 case NotJoined(code):
                     refused.append(_refuse(asked.ref, code))
                 case _:
@@ -341,13 +307,6 @@ class Session:
             return [self._welcome(asked.ref, joined, now, places[0] if len(places) == 1 else None)]
         replies = zip(joined.values(), places, strict=True)
         return refused + [self._reply(asked.ref, state, now, place) for state, place in replies]
-
-    def _enter(self, name: ChannelName, n: int) -> None:
-        former = self._channels.get(str(name))
-        if former is not None:
-            self._names.pop(former, None)
-        self._channels[str(name)] = n
-        self._names[n] = name
 
     def answered(self, ref: int, answer: Answer, now: int) -> list[Effect]:
         """Take what became of a Request."""
@@ -360,10 +319,8 @@ class Session:
 
     def taken_off(self, n: int, code: str, now: int) -> list[Effect]:
         """Take that the subscription with number `n` may not go on."""
-        name = self._names.pop(n, None)
-        if self.closed or name is None:
+        if not self._subscriptions.leave(n) or self.closed:
             return []
-        self._channels.pop(str(name), None)
         self.last_out = now
         return [Unsubscribe(n), Send(protocol.encode(protocol.Notice("unsub", protocol.TakenOff(n, code))))]
 
@@ -415,21 +372,12 @@ class Session:
 
     def _spend(self, budget: str, ref: int | None, now: int) -> list[Effect]:
         """Take from a budget; over it, answer the refusal, and the close at the third in a minute."""
-        if not self._limits.rates:
+        overdrawn = self._budgets.spend(budget, now)
+        if overdrawn is None:
             return []
-        if self._buckets is None:
-            self._buckets = {}
-        bucket = self._buckets.get(budget)
-        if bucket is None:
-            bucket = self._buckets[budget] = Bucket(RATES[budget], now)
-        wait = bucket.take(now)
-        if wait == 0:
-            return []
-        recent = [at for at in self._violations if now - at < VIOLATION_WINDOW_MS]
-        self._violations = (*recent, now)
-        refusal: list[Effect] = [] if ref is None else [_refuse(ref, "rate_limited", wait)]
-        if len(self._violations) >= VIOLATIONS:
-            return refusal + self._close(CloseCode.RATE, max(wait, PENALTY_MS))
+        refusal: list[Effect] = [] if ref is None else [_refuse(ref, "rate_limited", overdrawn.wait_ms)]
+        if overdrawn.penalty_ms is not None:
+            return refusal + self._close(CloseCode.RATE, overdrawn.penalty_ms)
         return refusal
 
     def _close(self, code: int, retry_ms: int | None = None) -> list[Effect]:
@@ -439,28 +387,3 @@ class Session:
 
 def _refuse(ref: int, code: str, retry_ms: int | None = None) -> Send:
     return Send(protocol.encode(protocol.refusal(ref, code, retry_ms)))
-
-
-def _request_of(
-    payload: Msg | History | Ack | Read | Typing, key: str | None, name: ChannelName, ref: int
-) -> Request | None:
-    """Answer the request that a command makes; None for a message without a usable client key."""
-    match payload:
-        case Msg(text=text):
-            return None if key is None else Say(ref, name, key, text)
-        case History(before=before, limit=limit):
-            return Fetch(ref, name, before, limit)
-        case Ack(s=s):
-            return Mark(ref, name, s, read=False)
-        case Read(s=s):
-            return Mark(ref, name, s, read=True)
-        case Typing():
-            return ShowTyping(ref, name)
-        case _:
-            assert_never(payload)
-
-
-def _place_of(wanted: Wanted, state: protocol.ChannelState) -> tuple[str, int]:
-    """Answer where the client is after the reply: what it missed is still to come."""
-    goes_on = state.snapshot is None and not state.reset and wanted.epoch == state.epoch
-    return state.epoch, wanted.since if goes_on and wanted.since is not None else state.top

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from realtime import protocol
+from realtime.budgets import RATES
 from realtime.channels import ChannelName
 from realtime.codes import CloseCode
 from realtime.effects import (
@@ -24,14 +25,8 @@ from realtime.effects import (
     VerifyToken,
 )
 from realtime.protocol import ChannelState, Item, Items, Noted, Placed
-from realtime.session import (
-    DEAD_AFTER_MS,
-    MAX_REQUESTS,
-    MAX_SOCKETS_PER_USER,
-    MAX_SUBSCRIPTIONS,
-    RATES,
-    Limits,
-)
+from realtime.session import DEAD_AFTER_MS, MAX_REQUESTS, MAX_SOCKETS_PER_USER, Limits
+from realtime.subscriptions import MAX_SUBSCRIPTIONS
 from tests.unit.realtime.builders import (
     CHAT,
     OTHER,
