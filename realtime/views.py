@@ -9,7 +9,8 @@ class SaleView(msgspec.Struct, frozen=True):
     """A sale as of one position of the log; a whole picture, never a difference.
 
     Travels as msgpack on `cell.<cell>.sale.<id>` and in answers to `cell.<cell>.sale-get`.
-    Times are ms since the epoch; `position` is the log position it was folded up to.
+    Times are ms since the epoch; `position` is the log position it was folded up to. `revision` and `throttle`
+    (new holds a second) are the writer's knowledge: 0 and None in a view that was read from the tables.
     """
 
     id: str
@@ -29,6 +30,8 @@ class SaleView(msgspec.Struct, frozen=True):
     ends_at: int | None
     version: int
     position: int
+    revision: int = 0
+    throttle: int | None = None
 
 
 class SaleTick(msgspec.Struct, frozen=True):

@@ -1,14 +1,14 @@
-"""The rules of a flash sale. `decide` reads the fold and changes nothing; `evolve` is the only way the fold changes.
+"""The rules of a flash sale: what commands lead to, and what the clock alone brings about. They only read the fold.
 
 A hold is decided against everything before it, in the order of arrival. Nobody holds a unit that another has:
 units come from those returned, oldest first, and then from those never touched.
 """
 
-from collections.abc import Callable
 from itertools import islice
-from typing import Any, assert_never
+from typing import assert_never
 
-from server.flash_sale.lifecycle import FINAL, OPERATOR_STEPS, STEPS, due_move
+from server.flash_sale import throttle
+from server.flash_sale.lifecycle import FINAL, STEPS, due_move
 from server.flash_sale.model import (
     Command,
     ConfirmHold,
@@ -30,12 +30,10 @@ from server.flash_sale.model import (
     Sale,
     SaleDrafted,
     SaleMoved,
+    SaleThrottled,
+    ThrottleSale,
     UnitsHeld,
-    WriterChanged,
 )
-
-REMEMBERED_MS = 24 * 3600 * 1000
-"""How long a settled hold without an order, and with it its Idempotency-Key, stays in the fold."""
 
 TICK_EVENTS = 512
 
@@ -67,13 +65,15 @@ def decide(sale: Sale, command: Command, now: int) -> Decision:  # noqa: PLR0911
             return _draft(sale, command, now)
         case MoveSale():
             return _move(sale, command, now)
+        case ThrottleSale():
+            return _throttle(sale, command, now)
         case GetSale():
             return _NOTHING, None
         case _:
             assert_never(command)
 
 
-def _hold(sale: Sale, command: HoldUnits, now: int) -> Decision:
+def _hold(sale: Sale, command: HoldUnits, now: int) -> Decision:  # noqa: PLR0911 - one return a refusal
     known = sale.keys.get(command.key)
     if known is not None:
         hold = sale.holds[known]
@@ -92,6 +92,10 @@ def _hold(sale: Sale, command: HoldUnits, now: int) -> Decision:
         )
     if quantity > sale.available:
         return _NOTHING, Refusal("sold_out", f"{sale.available} units are available")
+    if sale.throttle is not None:
+        too_fast = throttle.refusal(sale, sale.throttle, now)
+        if too_fast is not None:
+            return _NOTHING, too_fast
     units = tuple(islice(sale.returned, quantity))
     if len(units) < quantity:
         units += tuple(range(sale.fresh_unit, sale.fresh_unit + quantity - len(units)))
@@ -155,17 +159,40 @@ def _draft(sale: Sale, command: DraftSale, now: int) -> Decision:
 
 
 def _move(sale: Sale, command: MoveSale, now: int) -> Decision:
-    if command.merchant_id:
-        if command.merchant_id != sale.merchant_id:
-            return _NOTHING, _NO_SUCH_SALE
-    elif command.step not in OPERATOR_STEPS:
-        return _NOTHING, Refusal("forbidden", f"only its merchant may {command.step} a sale")
+    if command.merchant_id not in ("", sale.merchant_id):
+        return _NOTHING, _NO_SUCH_SALE
     if command.id in sale.moves:
         return _NOTHING, None
+    stale = _stale(sale, command)
+    if stale is not None:
+        return _NOTHING, stale
     target = STEPS.get((sale.state, command.step))
     if target is None:
         return _NOTHING, Refusal("wrong_state", f"a sale that is {sale.state} does not {command.step}")
-    return [SaleMoved(target, command.by, command.reason, now, command.id)], None
+    return [SaleMoved(target, command.by, command.reason, now, command.id, command.by_name)], None
+
+
+def _throttle(sale: Sale, command: ThrottleSale, now: int) -> Decision:
+    if command.id in sale.moves:
+        return _NOTHING, None
+    stale = _stale(sale, command)
+    if stale is not None:
+        return _NOTHING, stale
+    if sale.state in FINAL:
+        return _NOTHING, Refusal("wrong_state", f"a sale that is {sale.state} grants nothing")
+    throttled = SaleThrottled(
+        command.per_second, command.by, command.reason, now, command.id, command.by_name
+    )
+    return [throttled], None
+
+
+def _stale(sale: Sale, command: MoveSale | ThrottleSale) -> Refusal | None:
+    if command.expected_revision in (None, sale.revision):
+        return None
+    return Refusal(
+        "conflict",
+        f"the sale is at revision {sale.revision} and {sale.state}; look at it again before you act",
+    )
 
 
 def tick(sale: Sale, now: int) -> list[Event]:
@@ -192,100 +219,6 @@ def due(sale: Sale) -> int | None:
     if sale.state in ("armed", "open", "paused") and sale.ends_at is not None:
         moments.append(sale.ends_at)
     return min(moments, default=None)
-
-
-def evolve(sale: Sale, event: Event, version: int) -> None:
-    """Apply one event of commit `version`, in place."""
-    _APPLY[type(event)](sale, event, version)
-
-
-def _drafted(sale: Sale, e: SaleDrafted, _version: int) -> None:
-    sale.id = e.sale_id
-    for name in e.__struct_fields__:
-        if name not in ("sale_id", "at"):
-            setattr(sale, name, getattr(e, name))
-    sale.created_at = e.at
-
-
-def _moved(sale: Sale, e: SaleMoved, _version: int) -> None:
-    sale.state = e.state
-    sale.moves.append(e.command)
-    if e.state == "killed":
-        for hold in [h for h in sale.holds.values() if h.status is HoldStatus.HELD]:
-            _give_back(sale, hold, HoldStatus.RELEASED, e.at)
-
-
-def _held(sale: Sale, e: UnitsHeld, version: int) -> None:
-    for unit in e.units:
-        if sale.returned and sale.returned[0] == unit:
-            sale.returned.popleft()
-        else:
-            sale.fresh_unit = unit + 1
-    sale.holds[e.hold_id] = Hold(e.hold_id, e.buyer_id, e.units, e.key, e.expires_at, e.at, version)
-    sale.keys[e.key] = e.hold_id
-    sale.taken[e.buyer_id] = sale.taken.get(e.buyer_id, 0) + len(e.units)
-    sale.held += len(e.units)
-    sale.expiries.append(e.hold_id)
-
-
-def _confirmed(sale: Sale, e: HoldConfirmed, _version: int) -> None:
-    hold = sale.holds[e.hold_id]
-    hold.status, hold.settled_at = HoldStatus.CONFIRMED, e.at
-    hold.order_id, hold.payment_id = e.order_id, e.payment_id
-    sale.held -= len(hold.units)
-    sale.sold += len(hold.units)
-    _drop_spent(sale)
-
-
-def _released(sale: Sale, e: HoldReleased, _version: int) -> None:
-    _give_back(sale, sale.holds[e.hold_id], HoldStatus.RELEASED, e.at)
-
-
-def _expired(sale: Sale, e: HoldExpired, _version: int) -> None:
-    _give_back(sale, sale.holds[e.hold_id], HoldStatus.EXPIRED, e.at)
-
-
-def _writer_changed(sale: Sale, e: WriterChanged, _version: int) -> None:
-    sale.term = e.term
-
-
-_APPLY: dict[type[Any], Callable[[Sale, Any, int], None]] = {
-    SaleDrafted: _drafted,
-    SaleMoved: _moved,
-    UnitsHeld: _held,
-    HoldConfirmed: _confirmed,
-    HoldReleased: _released,
-    HoldExpired: _expired,
-    WriterChanged: _writer_changed,
-}
-
-
-def _give_back(sale: Sale, hold: Hold, status: HoldStatus, at: int) -> None:
-    hold.status, hold.settled_at = status, at
-    sale.returned.extend(hold.units)
-    sale.held -= len(hold.units)
-    left = sale.taken[hold.buyer_id] - len(hold.units)
-    if left:
-        sale.taken[hold.buyer_id] = left
-    else:
-        del sale.taken[hold.buyer_id]
-    sale.settled.append(hold.id)
-    _drop_spent(sale)
-    _forget(sale, at - REMEMBERED_MS)
-
-
-def _forget(sale: Sale, before: int) -> None:
-    while sale.settled and sale.holds[sale.settled[0]].settled_at < before:
-        hold = sale.holds.pop(sale.settled.popleft())
-        del sale.keys[hold.key]
-
-
-def _drop_spent(sale: Sale) -> None:
-    while sale.expiries:
-        hold = sale.holds.get(sale.expiries[0])
-        if hold is not None and hold.status is HoldStatus.HELD:
-            return
-        sale.expiries.popleft()
 
 
 def _own(sale: Sale, hold_id: str, buyer_id: str) -> Hold | None:

@@ -83,8 +83,8 @@ class SaleDesk:
         """Take a step of a sale's life; repeating it with the same `command_id` changes nothing."""
         if not is_id("sal", sale_id):
             raise Rejected("not_found", _NO_SALE)
-        merchant_id = "" if actor.is_operator else actor.id
-        return await self._sale(MoveSale(sale_id, command_id, step, actor.id, merchant_id, reason))
+        merchant_id, name = ("", actor.name) if actor.is_operator else (actor.id, "")
+        return await self._sale(MoveSale(sale_id, command_id, step, actor.id, merchant_id, reason, name))
 
     async def _sale(self, command: Command) -> SaleView:
         answer = accepted(await self._sales.ask(command))

@@ -13,6 +13,7 @@ from server.flash_sale.model import (
     HoldStatus,
     SaleDrafted,
     SaleMoved,
+    SaleThrottled,
     UnitsHeld,
     WriterChanged,
 )
@@ -129,13 +130,16 @@ def _settle(changes: Changes, sale: SaleChange, hold_id: str, status: HoldStatus
         sale.sold += len(hold.units)
 
 
-def _unchanged(_changes: Changes, _sale: SaleChange, _commit: Recorded, _event: WriterChanged) -> None:
+def _unchanged(
+    _changes: Changes, _sale: SaleChange, _commit: Recorded, _event: SaleThrottled | WriterChanged
+) -> None:
     """Only the version moves."""
 
 
 _APPLY: dict[type[Any], Callable[[Changes, SaleChange, Recorded, Any], None]] = {
     SaleDrafted: _drafted,
     SaleMoved: _moved,
+    SaleThrottled: _unchanged,
     UnitsHeld: _held,
     HoldConfirmed: _confirmed,
     HoldReleased: _released,

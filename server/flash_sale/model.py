@@ -17,6 +17,7 @@ KIND = "sale"
 
 MAX_STOCK = 1_000_000
 MAX_QUANTITY = 1_000
+MAX_THROTTLE = 100_000
 KEY_BYTES = 16
 
 State = Literal["draft", "armed", "open", "paused", "ended", "killed"]
@@ -53,13 +54,25 @@ class SaleDrafted(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SaleMoved(msgspec.Struct, frozen=True, array_like=True):
-    """The sale went into another state. `by` is an account, or `clock`. Killing releases every hold."""
+    """The sale went into another state. `by` is an account, an operator, or `clock`. Killing releases every hold."""
 
     state: State
     by: str
     reason: str
     at: int
     command: str = ""
+    by_name: str = ""
+
+
+class SaleThrottled(msgspec.Struct, frozen=True, array_like=True):
+    """From now on the sale grants at most `per_second` new holds a second; None: as many as come."""
+
+    per_second: int | None
+    by: str
+    reason: str
+    at: int
+    command: str = ""
+    by_name: str = ""
 
 
 class WriterChanged(msgspec.Struct, frozen=True, array_like=True):
@@ -103,12 +116,22 @@ class HoldExpired(msgspec.Struct, frozen=True, array_like=True):
     at: int
 
 
-Event = SaleDrafted | SaleMoved | WriterChanged | UnitsHeld | HoldConfirmed | HoldReleased | HoldExpired
+Event = (
+    SaleDrafted
+    | SaleMoved
+    | SaleThrottled
+    | WriterChanged
+    | UnitsHeld
+    | HoldConfirmed
+    | HoldReleased
+    | HoldExpired
+)
 
 EVENTS = Registry(
     [
         EventKind("SaleDrafted", SaleDrafted),
         EventKind("SaleMoved", SaleMoved),
+        EventKind("SaleThrottled", SaleThrottled),
         EventKind("WriterChanged", WriterChanged),
         EventKind("UnitsHeld", UnitsHeld),
         EventKind("HoldConfirmed", HoldConfirmed),
@@ -141,7 +164,8 @@ class Sale(msgspec.Struct):
     """A sale in memory. It has one owner, which evolves it in place: copying 100,000 holds would cost the speed.
 
     `expiries` holds the ids of holds in the order they were granted, which is the order they run out in: the
-    writer's time never goes back, and a sale's holds all last `hold_seconds`.
+    writer's time never goes back, and a sale's holds all last `hold_seconds`. `revision` counts what was decided
+    about the sale itself, its steps and its throttles. `tokens` is what the throttle's bucket had at `tokens_at`.
     """
 
     id: str = ""
@@ -168,6 +192,10 @@ class Sale(msgspec.Struct):
     expiries: deque[str] = msgspec.field(default_factory=deque)
     settled: deque[str] = msgspec.field(default_factory=deque)
     moves: deque[str] = msgspec.field(default_factory=lambda: deque(maxlen=64))
+    revision: int = 0
+    throttle: int | None = None
+    tokens: int = 0
+    tokens_at: int = 0
 
     @property
     def exists(self) -> bool:
@@ -200,7 +228,10 @@ class DraftSale(msgspec.Struct, frozen=True, array_like=True, tag="draft"):
 
 
 class MoveSale(msgspec.Struct, frozen=True, array_like=True, tag="move"):
-    """Take a step of the sale's life cycle. `merchant_id` is empty when an operator asks; `id` makes a repeat safe."""
+    """Take a step of the sale's life cycle. `merchant_id` is empty when an operator asks; `id` makes a repeat safe.
+
+    With an `expected_revision`, the step is taken only if the sale still is at it.
+    """
 
     sale_id: str
     id: str
@@ -208,6 +239,20 @@ class MoveSale(msgspec.Struct, frozen=True, array_like=True, tag="move"):
     by: str
     merchant_id: str
     reason: str
+    by_name: str = ""
+    expected_revision: int | None = None
+
+
+class ThrottleSale(msgspec.Struct, frozen=True, array_like=True, tag="throttle"):
+    """Limit how many new holds a second the sale grants, or lift the limit with None. Operators only; like `MoveSale`."""
+
+    sale_id: str
+    id: str
+    per_second: int | None
+    by: str
+    reason: str
+    by_name: str = ""
+    expected_revision: int | None = None
 
 
 class HoldUnits(msgspec.Struct, frozen=True, array_like=True, tag="hold"):
@@ -252,7 +297,7 @@ class GetSale(msgspec.Struct, frozen=True, array_like=True, tag="get"):
     sale_id: str
 
 
-Command = DraftSale | MoveSale | HoldUnits | ConfirmHold | ReleaseHold | FindHold | GetSale
+Command = DraftSale | MoveSale | ThrottleSale | HoldUnits | ConfirmHold | ReleaseHold | FindHold | GetSale
 """`sale_id` may be empty in commands about a hold: the writer then looks for the hold in the sales of its slot."""
 
 

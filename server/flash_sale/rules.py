@@ -7,6 +7,7 @@ import msgspec
 
 from realtime.views import SaleView
 from server.flash_sale import decide as rules
+from server.flash_sale.evolve import evolve
 from server.flash_sale.model import (
     EVENTS,
     KIND,
@@ -44,6 +45,8 @@ def view(sale: Sale, version: int, position: int) -> SaleView:
         ends_at=sale.ends_at,
         version=version,
         position=position,
+        revision=sale.revision,
+        throttle=sale.throttle,
     )
 
 
@@ -63,7 +66,7 @@ class SaleRules:
 
     def evolve(self, state: Sale, event: Event, version: int) -> None:
         """Apply one event in place."""
-        rules.evolve(state, event, version)
+        evolve(state, event, version)
 
     def tick(self, state: Sale, now: int) -> list[Event]:
         """Return what the clock brings about."""

@@ -19,6 +19,7 @@ from server.flash_sale.model import (
     MoveSale,
     Refusal,
     ReleaseHold,
+    ThrottleSale,
 )
 from tests.properties.sale_model import ModelSale
 
@@ -50,6 +51,13 @@ def move(sale_id: str, step: Any, command_id: str) -> MoveSale:
     return MoveSale(sale_id, command_id, step, MERCHANT, MERCHANT, "")
 
 
+def assert_paced(granted_at: list[int], per_second: int) -> None:
+    """In any t seconds, no more than `per_second * (t + 1)`; times are milliseconds, in order."""
+    for first, begin in enumerate(granted_at):
+        for last, end in enumerate(granted_at[first:], start=first):
+            assert (last - first + 1) * 1000 <= per_second * (end - begin + 1000)
+
+
 class SaleMachine(RuleBasedStateMachine):
     """Subclasses say how a command is run (`run`), how time passes (`advance`) and where the events are (`audit`)."""
 
@@ -61,6 +69,7 @@ class SaleMachine(RuleBasedStateMachine):
         self.sale_id = self.begin()
         self.model = ModelSale(STOCK, LIMIT, HOLD_SECONDS * 1000)
         self.grants: dict[str, tuple[int, ...]] = {}
+        self.granted_at: list[int] = []
 
     def begin(self) -> str:
         raise NotImplementedError
@@ -94,6 +103,8 @@ class SaleMachine(RuleBasedStateMachine):
         assert isinstance(answer, Granted)
         assert answer.hold_id == expected
         assert len(answer.units) == quantity
+        if answer.hold_id not in self.grants:
+            self.granted_at.append(self.now())
         assert self.grants.setdefault(answer.hold_id, answer.units) == answer.units, (
             "a replay gives the same units"
         )
@@ -125,12 +136,29 @@ class SaleMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.advance(seconds * 1000)
 
+    @rule(milliseconds=st.integers(1, 999))
+    def a_moment_passes(self, milliseconds: int) -> None:
+        self.advance(milliseconds)
+
+    @rule(per_second=st.sampled_from([None, 1, 2, 3]))
+    def throttle(self, per_second: int | None) -> None:
+        self.count += 1
+        self.model.throttle(per_second, self.now())
+        self.granted_at = []
+        command = ThrottleSale(self.sale_id, f"t{self.count}", per_second, "opr_o", "")
+        assert not isinstance(self.run(command), Refusal)
+
     @precondition(lambda self: self.model.state in ("open", "paused"))
     @rule()
     def pause_or_resume(self) -> None:
         step, self.model.state = ("pause", "paused") if self.model.state == "open" else ("resume", "open")
         self.count += 1
         assert not isinstance(self.run(move(self.sale_id, step, f"m{self.count}")), Refusal)
+
+    @invariant()
+    def a_throttled_sale_is_no_faster_than_that(self) -> None:
+        if self.model.per_second is not None:
+            assert_paced(self.granted_at, self.model.per_second)
 
     @invariant()
     def log_agrees_with_the_model(self) -> None:

@@ -1,4 +1,6 @@
-"""A flash sale in thirty lines: what the rules must agree with, whatever is done to them."""
+"""A flash sale in forty lines: what the rules must agree with, whatever is done to them."""
+
+from fractions import Fraction
 
 
 class ModelSale:
@@ -9,6 +11,8 @@ class ModelSale:
         self.holds: dict[str, dict[str, object]] = {}
         self.keys: dict[tuple[str, str], str] = {}
         self.state = "open"
+        self.per_second: int | None = None
+        self.tokens, self.tokens_at = Fraction(0), 0
 
     def _units(self, *statuses: str, buyer: str | None = None) -> int:
         found = [h for h in self.holds.values() if h["status"] in statuses and buyer in (None, h["buyer"])]
@@ -29,6 +33,10 @@ class ModelSale:
             return "limit_reached"
         if self._units("held", "confirmed") + quantity > self.stock:
             return "sold_out"
+        if self.per_second is not None:
+            if self._fill(self.per_second, now) < 1:
+                return "rate_limited"
+            self.tokens -= 1
         self.keys[buyer, key] = hold_id
         self.holds[hold_id] = {
             "buyer": buyer,
@@ -37,6 +45,17 @@ class ModelSale:
             "until": now + self.hold_ms,
         }
         return hold_id
+
+    def throttle(self, per_second: int | None, now: int) -> None:
+        if per_second is not None:
+            left = Fraction(per_second) if self.per_second is None else self._fill(self.per_second, now)
+            self.tokens, self.tokens_at = min(Fraction(per_second), left), now
+        self.per_second = per_second
+
+    def _fill(self, per_second: int, now: int) -> Fraction:
+        gained = Fraction(per_second * (now - self.tokens_at), 1000)
+        self.tokens, self.tokens_at = min(Fraction(per_second), self.tokens + gained), now
+        return self.tokens
 
     def settle(self, hold_id: str, status: str) -> str:
         have = str(self.holds[hold_id]["status"])

@@ -1,4 +1,4 @@
-"""The sale against a thirty-line model: the pure rules, and the same rules run by the writer over a faulty log."""
+"""The sale against a small model: the pure rules, and the same rules run by the writer over a faulty log."""
 
 import asyncio
 
@@ -12,6 +12,7 @@ from cells.kernel.clock import ManualClock
 from cells.log.memory import Fault, MemoryLog
 from server.flash_sale import decide as rules
 from server.flash_sale.audit import Auditor
+from server.flash_sale.evolve import evolve
 from server.flash_sale.memory import MemorySales
 from server.flash_sale.model import EVENTS, Answer, Command, Event, Refusal, Sale
 from server.flash_sale.rules import SaleRules
@@ -42,7 +43,7 @@ class PureSale(SaleMachine):
         self.version += 1
         self.positions.append(self.version)
         for event in events:
-            rules.evolve(self.sale, event, self.version)
+            evolve(self.sale, event, self.version)
         self.auditor.read(events, self.version, self.version)
 
     def advance(self, milliseconds: int) -> None:

@@ -1,10 +1,13 @@
 """The rules of a flash sale, one behaviour at a time."""
 
+import msgspec
 import pytest
 
 from cells.kernel.money import Money
 from server.flash_sale import decide as rules
+from server.flash_sale.evolve import REMEMBERED_MS, evolve
 from server.flash_sale.model import (
+    EVENTS,
     Command,
     ConfirmHold,
     DraftSale,
@@ -24,8 +27,10 @@ from server.flash_sale.model import (
     Sale,
     SaleDrafted,
     SaleMoved,
+    SaleThrottled,
     State,
     Step,
+    ThrottleSale,
     UnitsHeld,
     WriterChanged,
 )
@@ -44,7 +49,7 @@ class Past:
     def __init__(self, *events: Event) -> None:
         self.sale = Sale()
         for version, event in enumerate(events, start=1):
-            rules.evolve(self.sale, event, version)
+            evolve(self.sale, event, version)
 
     def when(self, command: Command, now: int = T0) -> "Decided":
         return Decided(*rules.decide(self.sale, command, now))
@@ -146,7 +151,7 @@ class TestRepeating:
         assert (reply.hold_id, reply.units, reply.version) == ("hld_a", (1, 2), 4)
 
     def test_a_settled_hold_is_remembered_for_a_day(self) -> None:
-        day = rules.REMEMBERED_MS
+        day = REMEMBERED_MS
         later = UnitsHeld("hld_b", "usr_b", (1,), b"kb", T0 + day, T0 + day)
         past = (DRAFTED, ARMED, OPEN, HELD_A, HoldReleased("hld_a", T0), later)
         assert "hld_a" in Past(*past, HoldReleased("hld_b", T0 + day)).sale.holds
@@ -214,7 +219,7 @@ class TestReleasing:
     def test_units_and_allowance_come_back(self) -> None:
         past = Past(DRAFTED, ARMED, OPEN, HELD_A)
         past.when(ReleaseHold("sal_1", "hld_a", "usr_a")).then(HoldReleased("hld_a", T0))
-        rules.evolve(past.sale, HoldReleased("hld_a", T0), 5)
+        evolve(past.sale, HoldReleased("hld_a", T0), 5)
         assert past.sale.available == 3
         past.when(hold("usr_a", 2)).then(UnitsHeld("hld_n", "usr_a", (1, 2), b"k", T0 + 60_000, T0))
 
@@ -255,7 +260,7 @@ class TestTheClock:
         while events := past.at(T0 + 1):
             assert len(events) <= rules.TICK_EVENTS
             for event in events:
-                rules.evolve(past.sale, event, 9)
+                evolve(past.sale, event, 9)
             steps += 1
         assert (steps, past.sale.available, rules.due(past.sale)) == (2, 2000, None)
 
@@ -291,11 +296,10 @@ class TestTheLifeCycle:
     def test_another_merchants_sale_does_not_exist(self) -> None:
         Past(DRAFTED).when(move("arm", merchant="mer_2")).refused("not_found")
 
-    def test_an_operator_stops_a_sale_and_does_not_start_one(self) -> None:
-        Past(DRAFTED).when(move("arm", merchant="")).refused("forbidden")
-        Past(DRAFTED, ARMED, OPEN).when(move("kill", merchant="")).then(
-            SaleMoved("killed", "opr_1", "why", T0, "m")
-        )
+    def test_an_operator_takes_any_step_and_its_name_is_kept(self) -> None:
+        step = MoveSale("sal_1", "m", "kill", "opr_1", "", "fraud", "ana")
+        Past(DRAFTED, ARMED, OPEN).when(step).then(SaleMoved("killed", "opr_1", "fraud", T0, "m", "ana"))
+        Past(DRAFTED).when(move("arm", merchant="")).then(SaleMoved("armed", "opr_1", "why", T0, "m"))
 
     def test_asking_changes_nothing(self) -> None:
         assert Past(DRAFTED).when(GetSale("sal_1")).then() is None
@@ -303,3 +307,108 @@ class TestTheLifeCycle:
     def test_a_change_of_writer_changes_nothing_else(self) -> None:
         sale = Past(DRAFTED, ARMED, OPEN, HELD_A, WriterChanged(7, "w")).sale
         assert (sale.term, sale.held, sale.state) == (7, 2, "open")
+
+
+def limit(per_second: int | None, command: str = "t", expected: int | None = None) -> ThrottleSale:
+    return ThrottleSale("sal_1", command, per_second, "opr_1", "too fast", "ana", expected)
+
+
+def throttled(per_second: int | None, at: int = T0, command: str = "t") -> SaleThrottled:
+    return SaleThrottled(per_second, "opr_1", "too fast", at, command, "ana")
+
+
+class TestThrottling:
+    LARGE = SaleDrafted("sal_1", "mer_1", "prd_1", "Drop", PRICE, None, 1000, 1000, 60, None, None, T0)
+
+    def many(self, *more: Event) -> Past:
+        return Past(self.LARGE, ARMED, OPEN, *more)
+
+    def grant(self, past: Past, key: bytes, now: int) -> bool:
+        decided = past.when(hold("usr_a", 1, key, f"hld_{key.decode()}"), now)
+        for event in decided.events:
+            evolve(past.sale, event, 9)
+        if not decided.events:
+            decided.refused("rate_limited")
+        return bool(decided.events)
+
+    def test_it_is_an_event_with_who_and_why(self) -> None:
+        assert self.many().when(limit(5)).then(throttled(5)) is None
+        assert self.many(throttled(5)).sale.throttle == 5
+        assert self.many(throttled(5), throttled(None, command="u")).sale.throttle is None
+
+    def test_a_second_of_holds_is_granted_at_once_and_then_one_at_a_time(self) -> None:
+        past = self.many(throttled(2))
+        assert [self.grant(past, b"%d" % n, T0) for n in range(3)] == [True, True, False]
+        assert [self.grant(past, b"a%d" % n, T0 + 500) for n in range(2)] == [True, False]
+        assert [self.grant(past, b"b%d" % n, T0 + 60_000) for n in range(3)] == [True, True, False]
+
+    def test_the_refusal_says_when_to_come_again_and_then_there_is_room(self) -> None:
+        past = self.many(throttled(3), HELD_A, UnitsHeld("hld_b", "usr_b", (3,), b"kb", T0 + 60_000, T0))
+        assert self.grant(past, b"x", T0)
+        reply = past.when(hold("usr_a", 1, b"y"), T0 + 10).reply
+        assert isinstance(reply, Refusal)
+        assert reply.retry_after_ms == 324, "a third of a second, less the ten milliseconds that passed"
+        assert not self.grant(past, b"y", T0 + 10 + 323)
+        assert self.grant(past, b"y", T0 + 10 + 324)
+
+    def test_a_repeat_costs_nothing_and_is_not_refused(self) -> None:
+        past = self.many(throttled(1), HELD_A)
+        reply = past.when(hold("usr_a", 2, b"ka", "hld_other")).then()
+        assert isinstance(reply, Granted)
+        assert reply.replayed
+        assert not self.grant(past, b"x", T0)
+        assert self.grant(past, b"x", T0 + 1000)
+
+    def test_paying_and_giving_back_are_not_throttled(self) -> None:
+        past = self.many(throttled(1), HELD_A)
+        past.when(confirm()).then(HoldConfirmed("hld_a", "ord_1", "pay_1", T0))
+        past.when(ReleaseHold("sal_1", "hld_a", "usr_a")).then(HoldReleased("hld_a", T0))
+
+    def test_what_cannot_be_had_is_refused_for_that(self) -> None:
+        past = Past(DRAFTED, ARMED, OPEN, throttled(1), HELD_A)
+        past.when(hold("usr_b", 2)).refused("sold_out")
+        past.when(hold("usr_a", 1)).refused("limit_reached")
+        past.when(hold("usr_b", 1)).refused("rate_limited")
+
+    def test_throttling_again_does_not_fill_the_bucket(self) -> None:
+        past = self.many(throttled(1), HELD_A, throttled(1, command="u"), throttled(100, command="v"))
+        assert not self.grant(past, b"x", T0)
+        assert self.grant(past, b"x", T0 + 10)
+
+    def test_a_lower_throttle_holds_at_once(self) -> None:
+        past = self.many(throttled(100), throttled(1, command="u"))
+        assert [self.grant(past, b"%d" % n, T0) for n in range(2)] == [True, False]
+
+    def test_a_repeated_command_changes_nothing(self) -> None:
+        self.many(throttled(5), throttled(None, command="u")).when(limit(5)).then()
+
+    def test_a_sale_that_is_over_is_not_throttled(self) -> None:
+        self.many(SaleMoved("ended", "clock", "", T0)).when(limit(5)).refused("wrong_state")
+
+
+class TestRevisions:
+    def test_steps_and_throttles_count_and_holds_do_not(self) -> None:
+        assert Past(DRAFTED).sale.revision == 0
+        assert Past(DRAFTED, ARMED, OPEN, HELD_A, throttled(5), WriterChanged(7, "w")).sale.revision == 3
+
+    @pytest.mark.parametrize("expected", (None, 2))
+    def test_what_was_seen_may_be_acted_on(self, expected: int | None) -> None:
+        past = Past(DRAFTED, ARMED, OPEN, HELD_A)
+        pause = MoveSale("sal_1", "m", "pause", "opr_1", "", "", "ana", expected)
+        past.when(pause).then(SaleMoved("paused", "opr_1", "", T0, "m", "ana"))
+        past.when(limit(5, expected=expected)).then(throttled(5))
+
+    @pytest.mark.parametrize("expected", (0, 1, 3))
+    def test_another_picture_is_refused(self, expected: int) -> None:
+        past = Past(DRAFTED, ARMED, OPEN, HELD_A)
+        past.when(MoveSale("sal_1", "m", "pause", "opr_1", "", "", "ana", expected)).refused("conflict")
+        past.when(limit(5, expected=expected)).refused("conflict")
+
+    def test_a_repeat_is_known_although_the_revision_went_on(self) -> None:
+        past = Past(DRAFTED, ARMED, OPEN, SaleMoved("paused", "opr_1", "", T0, "m", "ana"))
+        past.when(MoveSale("sal_1", "m", "pause", "opr_1", "", "", "ana", 2)).then()
+
+
+def test_steps_of_before_names_were_kept_are_still_read() -> None:
+    stored = msgspec.Raw(msgspec.msgpack.encode(["open", "mer_1", "", T0, "o"]))
+    assert EVENTS.restore("SaleMoved", 1, stored) == OPEN

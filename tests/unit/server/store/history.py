@@ -11,7 +11,8 @@ from cells.kernel.money import Money
 from cells.log import subjects
 from cells.log.port import Stored
 from server.flash_sale import model as m
-from server.flash_sale.decide import decide, evolve, tick
+from server.flash_sale.decide import decide, tick
+from server.flash_sale.evolve import evolve
 from server.payments import model as p
 
 SLOT = 7
@@ -77,6 +78,10 @@ class History:
         elif kind < 0.04:
             step: m.Step = "pause" if sale.state == "open" else "resume"
             yield from self._commit(sale, [self._move(sale, step)])
+        elif kind < 0.05:
+            limit = self._chance.choice([None, 5, 50])
+            command = self._chance.randbytes(8).hex()
+            yield from self._commit(sale, [m.ThrottleSale(sale.id, command, limit, "opr_1", "")])
         elif kind < 0.15:
             events = tick(sale, self._now)
             if events:
