@@ -1,0 +1,384 @@
+"""What the operator API answers, as the dashboard reads it: other fields are ignored, missing ones have a value.
+
+Times are epoch milliseconds. Text that people wrote comes as they wrote it, and is shown through `text.inert` only.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class Price(msgspec.Struct, frozen=True):
+    """An amount in minor units of a currency."""
+
+    amount: int = 0
+    currency: str = "EUR"
+
+
+class Series(msgspec.Struct, frozen=True):
+    """A rate or level: its newest value, and one-second points of the last minute, the oldest first."""
+
+    name: str
+    unit: str = ""
+    now: float = 0.0
+    history: list[float] = []
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Durations of the last 10 s."""
+
+    name: str
+    count: int = 0
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+    p999_ms: float = 0.0
+
+
+class ProcessRow(msgspec.Struct, frozen=True):
+    """A process of the cell. `rss` in bytes, `cpu` as a share of one core."""
+
+    name: str
+    kind: str = "role"
+    state: str = ""
+    detail: str = ""
+    pid: int = 0
+    restarts: int = 0
+    rss: int = 0
+    cpu: float = 0.0
+
+
+class LogState(msgspec.Struct, frozen=True):
+    """How far the log is, and how far the read models are behind it."""
+
+    first: int = 0
+    last: int = 0
+    epoch: str = ""
+    messages: int = 0
+    fsync: str = ""
+    state: str = ""
+    projected: int = 0
+    lag_ms: float = 0.0
+
+
+class SaleRow(msgspec.Struct, frozen=True):
+    """A sale and its counts. `taken`: units granted in each of the last 60 s, the oldest first."""
+
+    id: str
+    merchant_id: str = ""
+    product_id: str = ""
+    title: str = ""
+    state: str = ""
+    revision: int = 0
+    price: Price = Price()
+    stock: int = 0
+    available: int = 0
+    held: int = 0
+    sold: int = 0
+    holds: int = 0
+    orders: int = 0
+    released: int = 0
+    expired: int = 0
+    oversold: int = 0
+    duplicate_units: int = 0
+    throttle: int | None = None
+    starts_at: int | None = None
+    ends_at: int | None = None
+    created_at: int = 0
+    moved_at: int = 0
+    moved_by: str = ""
+    reason: str = ""
+    taken: list[int] = []
+
+
+class Move(msgspec.Struct, frozen=True):
+    """One decision about a sale, as the log has it."""
+
+    at: int
+    position: int = 0
+    by: str = ""
+    what: str = ""
+    reason: str = ""
+    throttle: int | None = None
+
+
+class OrderRow(msgspec.Struct, frozen=True):
+    """An order."""
+
+    id: str
+    hold_id: str = ""
+    sale_id: str = ""
+    buyer_id: str = ""
+    quantity: int = 0
+    units: list[int] = []
+    amount: Price = Price()
+    payment: str = ""
+    at: int = 0
+    position: int = 0
+
+
+class HoldRow(msgspec.Struct, frozen=True):
+    """A hold, settled or not."""
+
+    id: str
+    sale_id: str = ""
+    buyer_id: str = ""
+    quantity: int = 0
+    units: list[int] = []
+    status: str = ""
+    created_at: int = 0
+    expires_at: int = 0
+    settled_at: int | None = None
+    position: int = 0
+
+
+class RoomRow(msgspec.Struct, frozen=True):
+    """The chat room of a sale; `id` is the sale's."""
+
+    id: str
+    title: str = ""
+    messages: int = 0
+    deleted: int = 0
+    last_at: int | None = None
+    rate_60s: float = 0.0
+    locked: bool = False
+    slow_ms: int = 0
+    muted: int = 0
+    banned: int = 0
+
+
+class MessageRow(msgspec.Struct, frozen=True):
+    """A chat message; `s` is its number in the room."""
+
+    id: str
+    s: int = 0
+    user: str = ""
+    name: str = ""
+    role: str = ""
+    text: str = ""
+    at: int = 0
+    deleted: bool = False
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """Something an operator has to know: what, why, and what mends it."""
+
+    id: str
+    severity: str = "warning"
+    since: int = 0
+    what: str = ""
+    why: str = ""
+    mend: str = ""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One event of one commit in short words."""
+
+    position: int
+    index: int = 0
+    at: int = 0
+    slot: int = 0
+    kind: str = ""
+    key: str = ""
+    type: str = ""
+    version: int = 0
+    by: str = ""
+    text: str = ""
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Counts of a cell, or the sums over several."""
+
+    sales: int = 0
+    draft: int = 0
+    armed: int = 0
+    open: int = 0
+    paused: int = 0
+    ended: int = 0
+    killed: int = 0
+    stock: int = 0
+    available: int = 0
+    held: int = 0
+    sold: int = 0
+    oversold: int = 0
+    duplicate_units: int = 0
+    orders: int = 0
+    holds: int = 0
+    messages: int = 0
+    rooms: int = 0
+    sockets: int = 0
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """A cell at one moment. With a `target` ahead of `position` it is a replay that is still being folded."""
+
+    cell: str
+    mode: str = "live"
+    at: int = 0
+    position: int = 0
+    target: int | None = None
+    catching_up: bool = False
+    first: int = 0
+    last: int = 0
+    slots: Any = None
+    log: LogState = LogState()
+    totals: Totals = Totals()
+    series: list[Series] = []
+    latencies: list[Latency] = []
+    processes: list[ProcessRow] = []
+    alerts: list[Alert] = []
+    sales: list[SaleRow] = []
+    more_sales: int = 0
+    lines: list[Line] = []
+
+
+class WhoAmI(msgspec.Struct, frozen=True):
+    """Whose key this is, what it may do, and which cell answered."""
+
+    name: str = ""
+    role: str = ""
+    cell: str = ""
+
+
+class CellRow(msgspec.Struct, frozen=True):
+    """A cell in the list of cells."""
+
+    id: str
+    state: str = ""
+    reason: str = ""
+    slots: Any = None
+    api: str = ""
+    realtime: str = ""
+    position: int = 0
+    open_sales: int = 0
+    orders_per_s: float = 0.0
+    holds_per_s: float = 0.0
+    p99_ms: float = 0.0
+    sockets: int = 0
+    lag_ms: float = 0.0
+    restarts: int = 0
+    down: Any = None
+    alerts: Any = None
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that was looked at: ok, warn or fail."""
+
+    name: str
+    state: str = ""
+    detail: str = ""
+    mend: str = ""
+
+
+class OperatorRow(msgspec.Struct, frozen=True):
+    """Somebody with a key."""
+
+    name: str
+    id: str = ""
+    role: str = ""
+    created_at: int = 0
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """One message of the log with everything in it but secrets."""
+
+    position: int
+    at: int = 0
+    subject: str = ""
+    version: int = 0
+    prev: str = ""
+    hash: str = ""
+    size: int = 0
+    events: list[Any] = []
+
+
+class Cells(msgspec.Struct, frozen=True):
+    """Answer of /ops/cells."""
+
+    items: list[CellRow] = []
+
+
+class Processes(msgspec.Struct, frozen=True):
+    """Answer of /ops/processes."""
+
+    items: list[ProcessRow] = []
+
+
+class Sales(msgspec.Struct, frozen=True):
+    """A page of sales; `next` is the cursor of the next one."""
+
+    items: list[SaleRow] = []
+    next: str | None = None
+
+
+class SaleDetail(msgspec.Struct, frozen=True):
+    """A sale and the decisions about it."""
+
+    sale: SaleRow
+    moves: list[Move] = []
+    position: int = 0
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """A page of orders."""
+
+    items: list[OrderRow] = []
+    next: str | None = None
+
+
+class Holds(msgspec.Struct, frozen=True):
+    """A page of holds."""
+
+    items: list[HoldRow] = []
+    next: str | None = None
+
+
+class Rooms(msgspec.Struct, frozen=True):
+    """The rooms of a cell."""
+
+    items: list[RoomRow] = []
+    next: str | None = None
+
+
+class Messages(msgspec.Struct, frozen=True):
+    """A page of a room's messages."""
+
+    items: list[MessageRow] = []
+    next: Any = None
+
+
+class Lines(msgspec.Struct, frozen=True):
+    """A page of the log."""
+
+    items: list[Line] = []
+    first: int = 0
+    last: int = 0
+
+
+class Checks(msgspec.Struct, frozen=True):
+    """Answer of /ops/health."""
+
+    items: list[Check] = []
+
+
+class Operators(msgspec.Struct, frozen=True):
+    """Answer of /ops/operators."""
+
+    items: list[OperatorRow] = []
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why the server said no (RFC 9457)."""
+
+    status: int = 0
+    code: str = ""
+    title: str = ""
+    detail: str = ""
+    retry_after_ms: int | None = None
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """What an action's answer says about where it is to be seen."""
+
+    state: str = ""
+    revision: int = 0
+    position: int = 0
