@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import random
 import uuid
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -22,7 +21,7 @@ import msgspec
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from realtime import protocol
-from realtime.channels import CHANNELS, Delivery
+from realtime.client_channels import Gap, Inbox, Places, Update, applies
 from realtime.client_link import CommandRefused, Disconnected, Incoming, Link
 from realtime.codes import CloseCode, Retry, retry_of
 from realtime.protocol import ChannelState
@@ -32,38 +31,7 @@ __all__ = ["CommandRefused", "Disconnected", "RealtimeClient", "Update", "applie
 BACKOFF_FIRST: Final = 0.5
 BACKOFF_MOST: Final = 20.0
 SAY_SECONDS: Final = 60.0
-# Full policy: of a channel of class `latest` a newer update replaces the unread one; behind this many unread events
-# of `log` channels the connection is not read on, so that the server sees a slow reader.
-MAX_UNREAD: Final = 50_000
 TokenSource = Callable[[], Awaitable[str]]
-
-
-class Update(msgspec.Struct, frozen=True):
-    """What a channel tells: an event, a snapshot, or a signal, which moves nothing; `t` says which.
-
-    `reset`: the channel was made anew, and what was known of it is to be thrown away.
-    """
-
-    channel: str
-    position: int
-    value: Any
-    t: str = "snapshot"
-    reset: bool = False
-
-
-class _Place(msgspec.Struct):
-    """Where this client is in a channel, and the channel's number on the link it is followed over."""
-
-    n: int
-    epoch: str
-    last: int
-
-
-def applies(last: int, event_s: int, event_p: int) -> bool | None:
-    """Decide by the gap rule: True apply, False drop, None ask again from `last`."""
-    if event_p == last:
-        return True
-    return False if event_s <= last else None
 
 
 def backoff(attempt: int, chance: float) -> float:
@@ -91,12 +59,8 @@ class RealtimeClient:
         self._connected = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
         self._moving: asyncio.Task[None] | None = None
-        self._places: dict[str, _Place] = {}
-        self._names: dict[int, str] = {}
-        self._latest: dict[str, Update] = {}
-        self._unread: deque[Update] = deque()
-        self._news = asyncio.Event()
-        self._taken = asyncio.Event()
+        self._places = Places()
+        self._inbox = Inbox()
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._ended: Exception | None = None
         self.connects = 0
@@ -139,9 +103,8 @@ class RealtimeClient:
 
     async def unsub(self, channel: str) -> None:
         """Stop following a channel. Raises CommandRefused, Disconnected or TimeoutError."""
-        place = self._places.pop(channel, None)
+        place = self._places.leave(channel)
         if place is not None:
-            self._names.pop(place.n, None)
             await self._open_link().command("unsub", {"n": place.n})
 
     async def msg(self, channel: str, text: str, *, key: str | None = None) -> int:
@@ -206,14 +169,8 @@ class RealtimeClient:
 
         Ends with Disconnected when the server closed for good, or with the error that stopped the reader.
         """
-        while True:
-            while self._unread or self._latest:
-                self._taken.set()
-                yield self._unread.popleft() if self._unread else self._latest.pop(next(iter(self._latest)))
-            if self._ended is not None:
-                raise self._ended
-            self._news.clear()
-            await self._news.wait()
+        async for update in self._inbox.updates():
+            yield update
 
     def _open_link(self) -> Link:
         if self._link is None:
@@ -229,17 +186,21 @@ class RealtimeClient:
     # --- the connection ---
 
     async def _connect(self) -> None:
+        self._go_on_over(*await self._open())
+        self._connected.set()
+
+    async def _open(self) -> tuple[Link, protocol.Welcome]:
         token = None if self._token is None else await self._token()
-        resume = [(name, place.epoch, place.last) for name, place in self._places.items()]
-        link, welcome = await Link.open(self._url, token=token, resume=resume, origin=self._origin)
+        return await Link.open(self._url, token=token, resume=self._places.resume(), origin=self._origin)
+
+    def _go_on_over(self, link: Link, welcome: protocol.Welcome) -> None:
         self._link = link
-        self._names.clear()
+        self._places.forget_numbers()
         self.connects += 1
         for name, state in welcome.channels.items():
             self._enter(name, state)
-        for name in self._places.keys() - welcome.channels.keys():
+        for name in self._places.by_name.keys() - welcome.channels.keys():
             self._ask_again(name)
-        self._connected.set()
 
     async def _keep_connected(self) -> None:
         try:
@@ -273,7 +234,7 @@ class RealtimeClient:
         self._ended = error
         self._link = None
         self._connected.set()
-        self._news.set()
+        self._inbox.end(error)
 
     async def _read_until_lost(self) -> Disconnected:
         """Take frames, following the link from one to the next, until there is none."""
@@ -287,9 +248,7 @@ class RealtimeClient:
                 if link is self._link:
                     self._link = None
                     return lost
-            while len(self._unread) > MAX_UNREAD:
-                self._taken.clear()
-                await self._taken.wait()
+            await self._inbox.room()
         return Disconnected(1006)
 
     def _take(self, link: Link, frame: Incoming) -> None:
@@ -299,25 +258,17 @@ class RealtimeClient:
             case Incoming(t="goaway"):
                 self._go_away(link, msgspec.json.decode(frame.d, type=protocol.GoAway))
             case Incoming(t="unsub"):
-                self._taken_off(msgspec.json.decode(frame.d, type=protocol.TakenOff))
+                self._put(self._places.taken_off(msgspec.json.decode(frame.d, type=protocol.TakenOff)))
             case _:
                 pass  # `{}`, or something newer than this client
 
     def _event(self, n: int, t: str, frame: Incoming) -> None:
-        name = self._names.get(n)
-        place = self._places.get(name) if name is not None else None
-        if name is None or place is None:
-            return
-        if frame.s is None or frame.p is None:
-            self._put(Update(name, place.last, msgspec.json.decode(frame.d), t))
-            return
-        verdict = applies(place.last, frame.s, frame.p)
-        if verdict:
-            place.last = frame.s
-            self._put(Update(name, frame.s, msgspec.json.decode(frame.d), t))
-        elif verdict is None:
+        told = self._places.event(n, t, frame)
+        if isinstance(told, Gap):
             self.gaps += 1
-            self._ask_again(name)
+            self._ask_again(told.channel)
+        else:
+            self._put(told)
 
     # --- make before break ---
 
@@ -333,25 +284,14 @@ class RealtimeClient:
             if self._link is not old:
                 return  # it was closed meanwhile, and the way back has begun
             with contextlib.suppress(OSError, TimeoutError, InvalidHandshake, CommandRefused, Disconnected):
-                token = None if self._token is None else await self._token()
-                resume = [(name, place.epoch, place.last) for name, place in self._places.items()]
-                link, welcome = await Link.open(self._url, token=token, resume=resume, origin=self._origin)
+                link, welcome = await self._open()
                 if self._link is not old:
                     await link.close()
                     return
-                self._move_to(link, welcome)
+                self._go_on_over(link, welcome)
                 await old.close()
                 return
             await asyncio.sleep(backoff(attempt, self._chance()))
-
-    def _move_to(self, link: Link, welcome: protocol.Welcome) -> None:
-        self._link = link
-        self._names.clear()
-        self.connects += 1
-        for name, state in welcome.channels.items():
-            self._enter(name, state)
-        for name in self._places.keys() - welcome.channels.keys():
-            self._ask_again(name)
 
     # --- channels ---
 
@@ -362,7 +302,7 @@ class RealtimeClient:
 
     async def _recover(self, name: str) -> None:
         for attempt in range(1 << 30):
-            if name not in self._places:
+            if self._places.get(name) is None:
                 return
             try:
                 await self._sub(name)
@@ -372,44 +312,19 @@ class RealtimeClient:
                 pass
             except CommandRefused as refused:
                 if not refused.temp:
-                    self._give_up(name, refused.code)
+                    self._put(self._places.give_up(name, refused.code))
                     return
             else:
                 return
             await asyncio.sleep(backoff(attempt, self._chance()))
 
     def _enter(self, name: str, state: ChannelState) -> None:
-        place = self._places.get(name)
-        goes_on = place is not None and place.epoch == state.epoch and not state.reset
-        log = CHANNELS[name.partition(":")[0]].delivery is Delivery.LOG
-        if place is not None and goes_on and (log or state.snapshot is None):
-            place.n = state.n
-        else:
-            self._places[name] = _Place(state.n, state.epoch, state.top)
-            if place is not None and log:
-                self._put(Update(name, state.top, None, "reset", reset=True))
-        self._names = {n: each for n, each in self._names.items() if each != name} | {state.n: name}
-        if state.snapshot is not None and not (log and goes_on):
-            self._put(Update(name, state.top, state.snapshot))
+        for update in self._places.enter(name, state):
+            self._put(update)
 
-    def _taken_off(self, told: protocol.TakenOff) -> None:
-        name = self._names.get(told.n)
-        if name is not None:
-            self._give_up(name, told.code)
-
-    def _give_up(self, name: str, code: str) -> None:
-        place = self._places.pop(name, None)
-        if place is not None:
-            self._names.pop(place.n, None)
-            self._put(Update(name, place.last, {"code": code}, "unsub"))
-
-    def _put(self, update: Update) -> None:
-        family = CHANNELS.get(update.channel.partition(":")[0])
-        if family is not None and family.delivery is Delivery.LATEST:
-            self._latest[update.channel] = update
-        else:
-            self._unread.append(update)
-        self._news.set()
+    def _put(self, update: Update | None) -> None:
+        if update is not None:
+            self._inbox.put(update)
 
 
 def _why(error: Exception) -> Disconnected:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from realtime.client import CommandRefused, Disconnected, RealtimeClient, Update, _Place
+from realtime.client import CommandRefused, Disconnected, RealtimeClient, Update
+from realtime.client_channels import Place
 from realtime.codes import CloseCode
 from realtime.desk import DeskSettings
 from realtime.events import AccessChanged
@@ -166,7 +167,7 @@ async def test_live_events_follow_what_was_missed_while_many_pages_are_read(cell
     for i in range(1_000):
         memory.put(ROOM, "msg", json.dumps({"text": f"m{i}"}).encode())
     async with as_(cell) as client:
-        client._places[ROOM] = _place(0)
+        client._places.by_name[ROOM] = _place(0)
         subscribing = asyncio.create_task(client.sub(ROOM))
         for i in range(1_000, 1_200):
             memory.put(ROOM, "msg", json.dumps({"text": f"m{i}"}).encode())
@@ -177,8 +178,8 @@ async def test_live_events_follow_what_was_missed_while_many_pages_are_read(cell
         assert client.gaps == 0
 
 
-def _place(last: int) -> _Place:
-    return _Place(0, "e1", last)
+def _place(last: int) -> Place:
+    return Place(0, "e1", last)
 
 
 @pytest.mark.parametrize("since", (5, 999_990), ids=("between positions", "beyond the top"))
@@ -195,8 +196,8 @@ async def test_a_place_that_is_none_is_reset(cell, since):
 async def test_another_epoch_is_reset_too(cell):
     cell.feature.memory.put(ROOM, "msg", b'{"text":"x"}')
     async with as_(cell) as client:
-        client._places[ROOM] = _place(10)
-        client._places[ROOM].epoch = "e0"
+        client._places.by_name[ROOM] = _place(10)
+        client._places.by_name[ROOM].epoch = "e0"
         await client.sub(ROOM)
 
         assert (await next_of(client, "reset")).reset
@@ -208,7 +209,7 @@ async def test_a_thousand_resumes_of_one_place_read_it_once(cell):
         memory.put(ROOM, "msg", json.dumps({"text": f"m{i}"}).encode())
     clients = [as_(cell) for _ in range(50)]
     for each in clients:
-        each._places[ROOM] = _place(0)
+        each._places.by_name[ROOM] = _place(0)
     await asyncio.gather(*(each.__aenter__() for each in clients))
     await asyncio.gather(*(texts(each, 300) for each in clients))
     await asyncio.gather(*(each.__aexit__(None, None, None) for each in clients))
@@ -282,7 +283,7 @@ async def test_typing_is_seen_by_the_other_side_only(cell):
         await ada.sub(ROOM)
         with pytest.raises(CommandRefused, match="wrong_state"):
             await ada.typing(ROOM)
-        assert not [each for each in ada._unread if each.t == "typing"]
+        assert not [each for each in ada._inbox._log if each.t == "typing"]
 
 
 async def test_presence_tells_how_many_in_a_room_and_who_in_a_conversation(cell):

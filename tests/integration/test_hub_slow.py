@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from realtime.client import _Place
+from realtime.client_channels import Place
 from realtime.codes import CloseCode
 from realtime.desk import DeskSettings
 from realtime.outbox import BUDGET
@@ -102,7 +102,7 @@ async def test_a_big_backlog_is_written_as_fast_as_it_is_taken_and_no_faster(cel
     for i in range(1_500):
         put(cell, i)
     async with as_(cell) as client:
-        client._places[ROOM] = _Place(0, "e1", 0)
+        client._places.by_name[ROOM] = Place(0, "e1", 0)
         await client.sub(ROOM)
         [peer] = cell.desk._peers
         largest = count = 0

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from realtime.client import applies
+from realtime.client_channels import applies
 from realtime.desk import Desk, DeskSettings
 from realtime.events import AccessChanged, Ack, Event, Presence, Read, Signal
 from realtime.feed import MemoryFeed

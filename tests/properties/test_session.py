@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime import codes, protocol
-from realtime.client import applies
+from realtime.client_channels import applies
 from realtime.effects import (
     Close,
     Failed,
