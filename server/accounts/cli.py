@@ -19,6 +19,7 @@ from cells.log.jetstream import JetStreamLog
 from cells.log.port import Log, LogUnavailable
 from cells.trouble import EXIT_DONE, EXIT_NOT_RUNNING, EXIT_USAGE, Trouble
 from server.accounts import operators
+from server.web.auth import Rank
 
 T = TypeVar("T")
 
@@ -28,10 +29,15 @@ def operator() -> None:
     """Group of commands."""
 
 
-@operator.command("create", help="Make a key for NAME and print it, once.")
+@operator.command(
+    "create",
+    help="Make a key for NAME and print it, once. A viewer sees, an operator also acts, an admin also ends keys.",
+)
 @options.data
 @click.argument("name")
-@click.option("--role", type=click.Choice(["operator", "admin"]), default="operator", show_default=True)
+@click.option(
+    "--role", type=click.Choice(["viewer", "operator", "admin"]), default="operator", show_default=True
+)
 def create_command(*, data: str | None, name: str, role: str) -> int:
     """Print a key that can never be shown again."""
     if not operators.NAME.fullmatch(name):
@@ -41,7 +47,7 @@ def create_command(*, data: str | None, name: str, role: str) -> int:
             "titan operator create NAME",
             code=EXIT_USAGE,
         )
-    rank = cast("operators.Rank", role)
+    rank = cast("Rank", role)
 
     async def act(log: Log) -> str:
         return await operators.create(log, SystemClock(), name, rank, os.urandom(operators.ENTROPY_BYTES))

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import re
 from collections import OrderedDict
-from typing import Literal, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -18,7 +18,7 @@ from cells.kernel.errors import Rejected
 from cells.kernel.ids import slot_of
 from cells.log import subjects
 from cells.log.port import Log
-from server.web.auth import Actor
+from server.web.auth import Actor, Rank
 
 KIND = "opr"
 ENTROPY_BYTES = 32
@@ -26,8 +26,6 @@ CACHED_MS = 5_000
 CACHE_ENTRIES = 1_024
 _PATTERN = re.compile(r"tk_([0-9a-f]{3})([0-9a-f]{32})\.[A-Za-z0-9_-]{43}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
-
-Rank = Literal["operator", "admin"]
 
 
 class OperatorCreated(msgspec.Struct, frozen=True, array_like=True):
@@ -41,9 +39,11 @@ class OperatorCreated(msgspec.Struct, frozen=True, array_like=True):
 
 
 class OperatorRevoked(msgspec.Struct, frozen=True, array_like=True):
-    """The key is not valid any more."""
+    """The key is not valid any more. `by` is the operator who ended it; empty for the machine's own command line."""
 
     at: int
+    by: str = ""
+    by_name: str = ""
 
 
 Event = OperatorCreated | OperatorRevoked
@@ -54,7 +54,7 @@ class Operator(msgspec.Struct, frozen=True):
 
     operator_id: str = ""
     name: str = ""
-    role: Rank = "operator"
+    role: Rank = "viewer"
     key_hash: bytes = b""
     created_at: int = 0
 
@@ -71,6 +71,9 @@ class Create(msgspec.Struct, frozen=True):
 class Revoke(msgspec.Struct, frozen=True):
     """End the key."""
 
+    by: str = ""
+    by_name: str = ""
+
 
 Command = Create | Revoke
 
@@ -82,10 +85,10 @@ def decide(operator: Operator, command: Command, now: int) -> list[Event]:
             if operator.key_hash:
                 raise Rejected("conflict", f"The operator {command.name} has a key; revoke it first.")
             return [OperatorCreated(command.operator_id, command.name, command.role, command.key_hash, now)]
-        case Revoke():
+        case Revoke(by, by_name):
             if not operator.key_hash:
                 raise Rejected("not_found", "There is no such operator.")
-            return [OperatorRevoked(now)]
+            return [OperatorRevoked(now, by, by_name)]
         case _:
             assert_never(command)
 
@@ -125,9 +128,10 @@ async def create(log: Log, clock: Clock, name: str, role: Rank, entropy: bytes) 
     return text
 
 
-async def revoke(log: Log, clock: Clock, name: str) -> None:
+async def revoke(log: Log, clock: Clock, name: str, by: Actor | None = None) -> None:
     """End a key; every process refuses it within 5 s. Raises `Rejected` (not_found)."""
-    await handle(log, DECIDER, *place_of(name), Revoke(), clock)
+    command = Revoke(by.id, by.name) if by is not None else Revoke()
+    await handle(log, DECIDER, *place_of(name), command, clock)
 
 
 async def everyone(log: Log) -> list[Operator]:

@@ -51,7 +51,7 @@ def handlers(projected: Projected, log: Log) -> tuple[HTTPRouteHandler, ...]:
         tags=["orders"],
         operation_id="getOrder",
         summary="An order, for its buyer and its merchant",
-        responses=refusals("unauthenticated", "not_found"),
+        responses=refusals("unauthenticated", "forbidden", "not_found"),
     )
     async def get_order(request: Asked, order_id: OrderId, after: After = None) -> Order:
         await projected.demand(after, AFTER_SECONDS)

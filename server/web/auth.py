@@ -1,6 +1,6 @@
 """Who asks: access tokens of accounts and keys of operators, and guards that demand a role."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -12,7 +12,16 @@ from cells.kernel.errors import Rejected
 from cells.tokens import TokenInvalid, Verifier
 from server.web.revocations import Revocations
 
-Role = Literal["buyer", "merchant", "operator", "admin"]
+Rank = Literal["viewer", "operator", "admin"]
+"""Of operators: a viewer looks at the cell, an operator acts as well, an admin also ends keys."""
+
+Role = Literal["buyer", "merchant"] | Rank
+
+ALSO: Mapping[Role, tuple[Role, ...]] = {"operator": ("viewer",), "admin": ("operator", "viewer")}
+"""The roles that a role has besides its own."""
+
+ANYBODY: tuple[Role, ...] = ("buyer", "merchant", "operator")
+"""Whom an operation serves that names no role. A viewer sees what operators are shown, and nothing else."""
 
 OPERATOR_KEY_PREFIX = "tk_"
 MAX_CREDENTIAL = 4096
@@ -32,8 +41,8 @@ class Actor(msgspec.Struct, frozen=True):
 
     @property
     def is_operator(self) -> bool:
-        """Whether this is an operator's key and not an account's token."""
-        return self.role in ("operator", "admin")
+        """Whether this is an operator's key, of any rank, and not an account's token."""
+        return self.role not in ("buyer", "merchant")
 
 
 KeyCheck = Callable[[str], Awaitable[Actor | None]]
@@ -87,8 +96,8 @@ def _bearer(header: str | bytes | None) -> str:
 
 
 def demand(actor: Actor, *roles: Role) -> Actor:
-    """Let an actor pass that has one of the roles; an admin has the operator's too. Raises `Rejected` (403)."""
-    if actor.role in roles or (actor.role == "admin" and "operator" in roles):
+    """Let an actor pass that has one of the roles, by itself or by `ALSO`. Raises `Rejected` (403)."""
+    if any(role in roles for role in (actor.role, *ALSO.get(actor.role, ()))):
         return actor
     raise Rejected("forbidden", f"This is for: {', '.join(roles)}.")
 
@@ -97,12 +106,13 @@ Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitab
 
 
 def requires(*roles: Role) -> Guard:
-    """Make a guard: the caller has to be authentic and, if roles are named, to have one. Sets `request.user`."""
+    """Make a guard: the caller has to be authentic and to have one of the roles. Sets `request.user`."""
+    wanted = roles or ANYBODY
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         authenticator: Authenticator = connection.app.state.authenticator
         actor = await authenticator.actor(connection.headers.get("authorization"))
-        connection.scope["user"] = demand(actor, *roles) if roles else actor
+        connection.scope["user"] = demand(actor, *wanted)
 
     return guard
 

@@ -16,6 +16,7 @@ from server.web.body import Json
 from server.web.feature import Parts
 from server.web.idempotency import Answer
 from server.web.idempotent_http import IdempotencyKey, answer, same_request
+from server.web.paging import Cursor, Limit
 from server.web.problem import refusals
 from server.webhooks.desk import Webhooks, revealed
 from server.webhooks.model import Remove, Resume, Rotate
@@ -28,10 +29,6 @@ from server.webhooks.views import (
     WebhookWithSecret,
 )
 
-Limit = Annotated[int, Parameter(ge=1, le=cursors.MAX_LIMIT, description="most items of a page")]
-Cursor = Annotated[
-    str | None, Parameter(max_length=cursors.MAX_CHARS, description="`next` of the page before")
-]
 WebhookId = Annotated[str, Parameter(max_length=64)]
 Asked = Request[Actor, Any, Any]
 

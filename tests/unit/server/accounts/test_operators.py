@@ -2,11 +2,13 @@
 
 import pytest
 
+from cells.kernel import envelope
 from cells.kernel.clock import ManualClock
 from cells.kernel.errors import Rejected
 from cells.log.memory import MemoryLog
 from server.accounts import operators
-from server.accounts.operators import CACHED_MS, OperatorKeys
+from server.accounts.operators import CACHED_MS, DECIDER, OperatorKeys, OperatorRevoked
+from server.web.auth import Actor, demand
 
 
 @pytest.fixture
@@ -71,3 +73,33 @@ async def test_the_log_holds_no_key(log, clock):
     assert stored is not None
     assert key.split(".")[1].encode() not in stored.body
     assert key.encode() not in stored.body
+
+
+async def test_who_ended_a_key_is_in_the_log(log, clock):
+    await operators.create(log, clock, "ana", "operator", bytes(32))
+
+    await operators.revoke(log, clock, "ana", Actor("opr_2", "admin", "bea"))
+
+    stored = await log.at(2)
+    assert envelope.decode(DECIDER.registry, stored.body).events == [
+        OperatorRevoked(clock.now(), "opr_2", "bea")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("role", "passes"),
+    (
+        ("viewer", {"viewer"}),
+        ("operator", {"viewer", "operator"}),
+        ("admin", {"viewer", "operator", "admin"}),
+        ("buyer", {"buyer"}),
+        ("merchant", {"merchant"}),
+    ),
+)
+def test_a_rank_has_what_lower_ones_have_and_no_account_has_any(role, passes):
+    for wanted in ("buyer", "merchant", "viewer", "operator", "admin"):
+        if wanted in passes:
+            demand(Actor("x", role, "x"), wanted)
+        else:
+            with pytest.raises(Rejected):
+                demand(Actor("x", role, "x"), wanted)
