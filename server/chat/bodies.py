@@ -66,6 +66,25 @@ class Moderated(msgspec.Struct, frozen=True):
     changed: bool
 
 
+class MutedAccount(msgspec.Struct, frozen=True):
+    """An account that may not write for a while."""
+
+    id: str
+    until: When
+
+
+class RoomModeration(msgspec.Struct, frozen=True):
+    """What moderators have decided in a room. `more` counts accounts that are left out of `muted` and `banned`."""
+
+    sale_id: str
+    locked: bool
+    slow_mode_seconds: int
+    blocked_words: list[str]
+    muted: list[MutedAccount]
+    banned: list[str]
+    more: int
+
+
 class MessageView(msgspec.Struct, frozen=True):
     """A message at position `s`."""
 

@@ -8,6 +8,7 @@ from server.chat.model import By, Ref, Role
 
 MAX_SLOW_SECONDS = 3_600
 MAX_MUTE_SECONDS = 365 * 24 * 3_600
+SHOWN_PEOPLE = 1_000
 
 Action = Literal["delete", "mute", "unmute", "ban", "unban", "slow_mode", "lock", "unlock", "block_words"]
 
@@ -71,7 +72,13 @@ class LookAt(msgspec.Struct, frozen=True, array_like=True, tag="look"):
     role: Role
 
 
-Command = OpenConversation | PostMessage | Moderate | MoveCursors | LookAt
+class ShowModeration(msgspec.Struct, frozen=True, array_like=True, tag="moderation"):
+    """Ask what moderators have decided in a room. Changes nothing; who may ask is known to the api."""
+
+    key: str
+
+
+Command = OpenConversation | PostMessage | Moderate | MoveCursors | LookAt | ShowModeration
 
 
 # --- answers ---------------------------------------------------------------------------------------------------
@@ -123,6 +130,20 @@ class Seen(msgspec.Struct, array_like=True, tag="seen"):
     cursors: dict[str, tuple[int, int]] = {}
 
 
+class ModerationShown(msgspec.Struct, array_like=True, tag="moderation"):
+    """What holds in a room: `muted` people with the end of it in epoch milliseconds, `banned` people.
+
+    Of either at most `SHOWN_PEOPLE`; `more` counts those who are left out.
+    """
+
+    words: tuple[str, ...]
+    slow_seconds: int
+    locked: bool
+    muted: dict[str, int]
+    banned: list[str]
+    more: int
+
+
 class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="no"):
     """The rules or the writer said no; `code` is in the table of `cells.kernel.errors`."""
 
@@ -131,4 +152,4 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="no"):
     retry_after_ms: int | None = None
 
 
-Answer = Opened | Posted | Moderated | CursorsMoved | Seen | Refusal
+Answer = Opened | Posted | Moderated | CursorsMoved | Seen | ModerationShown | Refusal

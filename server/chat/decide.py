@@ -9,11 +9,13 @@ from typing import assert_never
 
 from server.chat import text as texts
 from server.chat.commands import (
+    SHOWN_PEOPLE,
     Command,
     CursorsMoved,
     LookAt,
     Moderate,
     Moderated,
+    ModerationShown,
     MoveCursors,
     OpenConversation,
     Opened,
@@ -21,6 +23,7 @@ from server.chat.commands import (
     PostMessage,
     Refusal,
     Seen,
+    ShowModeration,
 )
 from server.chat.evolve import mark_of
 from server.chat.model import (
@@ -45,7 +48,7 @@ from server.chat.model import (
     s_of,
 )
 
-Reply = Opened | Posted | Moderated | CursorsMoved | Seen | Refusal
+Reply = Opened | Posted | Moderated | CursorsMoved | Seen | ModerationShown | Refusal
 Decision = tuple[list[Event], Reply]
 
 _NOTHING: list[Event] = []
@@ -54,7 +57,7 @@ _BAD_TEXT = Refusal("bad_request", f"a message has 1 to {texts.MAX_CHARS:,} visi
 _STRANGER = Member()
 
 
-def decide(channel: Channel, command: Command, now: int) -> Decision:
+def decide(channel: Channel, command: Command, now: int) -> Decision:  # noqa: PLR0911 - one return a command
     """Return what happens and what to answer. Time is epoch milliseconds."""
     if isinstance(command, OpenConversation):
         return _open(channel, command, now)
@@ -69,6 +72,8 @@ def decide(channel: Channel, command: Command, now: int) -> Decision:
             return _move(channel, command, now)
         case LookAt():
             return _NOTHING, _look(channel, command, now)
+        case ShowModeration():
+            return _NOTHING, _moderation(channel, now)
         case _:
             assert_never(command)
 
@@ -263,6 +268,20 @@ def _look(channel: Channel, command: LookAt, now: int) -> Reply:
             for side in _sides(channel)
             if (member := channel.members.get(side)) is not None
         },
+    )
+
+
+def _moderation(channel: Channel, now: int) -> ModerationShown:
+    members = channel.members.items()
+    muted = [(user, member.muted_until) for user, member in members if now < member.muted_until]
+    banned = [user for user, member in members if member.banned]
+    return ModerationShown(
+        channel.words,
+        channel.slow_seconds,
+        channel.locked,
+        dict(muted[:SHOWN_PEOPLE]),
+        banned[:SHOWN_PEOPLE],
+        max(0, len(muted) - SHOWN_PEOPLE) + max(0, len(banned) - SHOWN_PEOPLE),
     )
 
 

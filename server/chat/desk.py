@@ -20,6 +20,7 @@ from server.chat.commands import (
     Command,
     CursorsMoved,
     Moderated,
+    ModerationShown,
     OpenConversation,
     Opened,
     Posted,
@@ -37,7 +38,7 @@ from server.store.waiting import Projected
 
 CATCH_UP_SECONDS = 1.0
 
-T = TypeVar("T", Opened, Posted, Moderated, CursorsMoved, Seen)
+T = TypeVar("T", Opened, Posted, Moderated, CursorsMoved, Seen, ModerationShown)
 
 _NO_SUBJECT = "There is no such product, order, sale or merchant, or it is not yours."
 

@@ -32,11 +32,12 @@ def s_of(positions: Sequence[int], ref: Ref) -> int:
 
 
 class By(msgspec.Struct, frozen=True, array_like=True):
-    """Who moderated, and why."""
+    """Who moderated, and why. `name` is an operator's."""
 
     id: str
     role: Role
     reason: str
+    name: str = ""
 
 
 # --- events ----------------------------------------------------------------------------------------------------

@@ -10,8 +10,15 @@ from cells.kernel.clock import Clock, rfc3339
 from cells.kernel.errors import Rejected
 from cells.kernel.ids import is_id
 from realtime.events import Event
-from server.chat.bodies import MessagePage, MessageView, Moderated, Moderation
-from server.chat.commands import MAX_SLOW_SECONDS, Moderate, Posted
+from server.chat.bodies import (
+    MessagePage,
+    MessageView,
+    Moderated,
+    Moderation,
+    MutedAccount,
+    RoomModeration,
+)
+from server.chat.commands import MAX_SLOW_SECONDS, Moderate, ModerationShown, Posted, ShowModeration
 from server.chat.commands import Moderated as Done
 from server.chat.desk import ChatDesk
 from server.chat.frames import Author, MessageBody
@@ -66,10 +73,24 @@ async def moderate(
     _check(data)
     seconds = data.seconds or 0
     until = clock.now() + seconds * 1000 if data.action == "mute" else 0
-    by = By(actor.id, role, data.reason)
+    by = By(actor.id, role, data.reason, actor.name if actor.is_operator else "")
     words = tuple(data.words or ())
     command = Moderate(key, data.action, by, data.target or "", until, seconds, words)
     return Moderated((await desk.do(command, Done)).changed)
+
+
+async def moderation(desk: ChatDesk, key: str) -> RoomModeration:
+    """Return what moderators have decided in a room. Raises `Rejected`."""
+    shown = await desk.do(ShowModeration(key), ModerationShown)
+    return RoomModeration(
+        key,
+        shown.locked,
+        shown.slow_seconds,
+        list(shown.words),
+        [MutedAccount(user, rfc3339(until)) for user, until in shown.muted.items()],
+        shown.banned,
+        shown.more,
+    )
 
 
 def _check(data: Moderation) -> None:

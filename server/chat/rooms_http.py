@@ -9,10 +9,10 @@ from litestar.params import Parameter
 from cells.kernel.clock import Clock
 from cells.kernel.errors import Rejected
 from cells.kernel.ids import is_id
-from server.chat.bodies import MessagePage, MessageView, Moderated, Moderation, NewMessage
+from server.chat.bodies import MessagePage, MessageView, Moderated, Moderation, NewMessage, RoomModeration
 from server.chat.desk import ChatDesk
 from server.chat.history import History
-from server.chat.requests import POST, WRITE, Asked, moderate, page, say
+from server.chat.requests import POST, WRITE, Asked, moderate, moderation, page, say
 from server.web import cursors
 from server.web.auth import BEARER, requires
 from server.web.body import Json
@@ -70,7 +70,22 @@ def handlers(desk: ChatDesk, history: History, clock: Clock) -> tuple[HTTPRouteH
         role = await desk.role(_room(sale_id), request.user.id, operator=request.user.is_operator)
         return await moderate(desk, clock, sale_id, request.user, role, data)
 
-    return list_room_messages, post_room_message, moderate_room
+    @get(
+        "/api/v1/rooms/{sale_id:str}/moderation",
+        guards=[requires("merchant", "operator")],
+        security=BEARER,
+        responses=refusals(*WRITE),
+        operation_id="getRoomModeration",
+        tags=["chat"],
+    )
+    async def get_room_moderation(request: Asked, sale_id: SaleId) -> RoomModeration:
+        """Say who is muted or banned, which words are blocked, and what else holds: to its merchant and operators."""
+        role = await desk.role(_room(sale_id), request.user.id, operator=request.user.is_operator)
+        if role == "buyer":
+            raise Rejected("forbidden", "Only its merchant and operators see how a room is moderated.")
+        return await moderation(desk, sale_id)
+
+    return list_room_messages, post_room_message, moderate_room, get_room_moderation
 
 
 def _room(sale_id: str) -> str:

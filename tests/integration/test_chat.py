@@ -352,6 +352,29 @@ class TestRooms:
             assert ok(answer) == {"changed": True}
             assert refused(await market.say(market.buyer, path, "hello")) == "locked"
 
+    async def test_moderators_see_what_was_decided(self, market: Market) -> None:
+        path, other = f"/api/v1/rooms/{market.sale}/moderation", market.other.user["id"]
+        for action in (
+            {"action": "block_words", "words": ["scam"]},
+            {"action": "mute", "target": other, "seconds": 600},
+            {"action": "ban", "target": market.buyer.user["id"]},
+            {"action": "slow_mode", "seconds": 5},
+        ):
+            ok(await market.moderate(market.merchant, **action))
+
+        shown = ok(await market.merchant.ask("GET", path))
+
+        assert [account["id"] for account in shown.pop("muted")] == [other]
+        assert shown == {
+            "sale_id": market.sale,
+            "locked": False,
+            "slow_mode_seconds": 5,
+            "blocked_words": ["scam"],
+            "banned": [market.buyer.user["id"]],
+            "more": 0,
+        }
+        assert refused(await market.other.ask("GET", path)) == "forbidden"
+
     async def test_a_sale_that_does_not_exist_has_no_room(self, market: Market) -> None:
         nowhere = f"/api/v1/rooms/{market.sale[:-1]}{'0' if market.sale[-1] != '0' else '1'}/messages"
         assert refused(await market.buyer.ask("GET", nowhere)) == "not_found"

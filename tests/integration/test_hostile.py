@@ -471,6 +471,7 @@ SERVED = {
     "readConversation": TALKERS,
     "moderateConversation": ("merchant", "operator"),
     "moderateRoom": ("merchant", "operator"),
+    "getRoomModeration": ("merchant", "operator"),
     "unsubscribe": ("buyer",),
     **dict.fromkeys(
         ("subscribe", "listSubscriptions", "unsubscribeEndpoint"), ("buyer", "other buyer", *MERCHANTS)

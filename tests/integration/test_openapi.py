@@ -111,7 +111,7 @@ async def routes(cell) -> AsyncIterator[set[tuple[str, str]]]:
     revocations, passwords, projected = Revocations(), Passwords(), Projected()
     async with app.opened(cell.config, "crawl", SystemClock(), revocations) as parts:
         listed = app.features(parts, revocations, passwords, projected)
-        edge = app.create_app(parts, listed, dict)
+        edge = app.create_app(parts, listed, dict, str)
         found = {
             (method.lower(), route.path_format)
             for route in edge._app.routes
@@ -208,6 +208,7 @@ def successes(shop: Shop) -> dict[str, tuple[str, dict[str, str], dict[str, Any]
         "redeliver": ("merchant", webhook, {}, None, 202),
         "deleteWebhook": ("merchant", shop.ids_for("deleteWebhook"), {}, None, 204),
         "moderateRoom": ("merchant", sale, {}, moderation, 200),
+        "getRoomModeration": ("merchant", sale, {}, None, 200),
     }
 
 

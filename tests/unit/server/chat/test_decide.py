@@ -2,7 +2,17 @@
 
 import pytest
 
-from server.chat.commands import CursorsMoved, LookAt, MoveCursors, OpenConversation, Posted, Seen
+from server.chat.commands import (
+    SHOWN_PEOPLE,
+    CursorsMoved,
+    LookAt,
+    ModerationShown,
+    MoveCursors,
+    OpenConversation,
+    Posted,
+    Seen,
+    ShowModeration,
+)
 from server.chat.model import (
     By,
     Delivered,
@@ -131,6 +141,27 @@ class TestModerating:
 
     def test_a_word_inside_another_is_not_blocked(self) -> None:
         assert Past(WordsBlocked(("ass",), BY, T0), key=SAL).post("a classic").events
+
+    def test_what_was_decided_and_still_holds_is_shown(self) -> None:
+        past = Past(
+            WordsBlocked(("scam",), BY, T0),
+            MemberMuted(OTHER, T0 + 5_000, BY, T0),
+            MemberMuted("usr_past", T0 + 1, BY, T0),
+            MemberBanned(BUYER, BY, T0),
+            MemberBanned("usr_back", BY, T0),
+            MemberUnbanned("usr_back", BY, T0),
+            SlowModeSet(10, BY, T0),
+            RoomLocked(BY, T0),
+            key=SAL,
+        )
+        shown = past.when(ShowModeration(SAL), T0 + 1_000).then()
+        assert shown == ModerationShown(("scam",), 10, True, {OTHER: T0 + 5_000}, [BUYER], 0)
+        assert Past(key=SAL).when(ShowModeration(SAL)).then() == ModerationShown((), 0, False, {}, [], 0)
+
+    def test_of_very_many_people_some_are_shown_and_the_rest_is_counted(self) -> None:
+        past = Past(*(MemberBanned(f"usr_{n}", BY, T0) for n in range(SHOWN_PEOPLE + 3)), key=SAL)
+        shown = past.when(ShowModeration(SAL)).then()
+        assert (len(shown.banned), shown.more) == (SHOWN_PEOPLE, 3)
 
     def test_only_the_merchant_and_operators_moderate(self) -> None:
         Past(key=SAL).moderate("lock", by=By(OTHER, "buyer", "")).refused("forbidden")
