@@ -18,6 +18,9 @@ from cells.config import CellConfig
 from cells.kernel.clock import Clock, SystemClock
 from cells.log.jetstream import JetStreamLog
 from cells.process import Process
+from cells.telemetry.collect import Collected
+from cells.telemetry.instruments import Metrics
+from cells.telemetry.publish import Sampler
 from server import valkey
 from server.accounts import feature as accounts
 from server.accounts.operators import OperatorKeys
@@ -37,7 +40,6 @@ from server.web.edge import Edge
 from server.web.feature import Feature, Parts
 from server.web.idempotency import Idempotency
 from server.web.methods import Methods, stand_ins
-from server.web.metrics import Metrics
 from server.web.openapi import DocumentPage, complete, openapi_config
 from server.web.problem import SAFE_METHODS, on_error
 from server.web.revocations import Revocations
@@ -98,7 +100,9 @@ def features(
     )
 
 
-def create_app(parts: Parts, listed: Sequence[Feature], checks: health.Checks) -> Edge:
+def create_app(
+    parts: Parts, listed: Sequence[Feature], checks: health.Checks, scrape: Callable[[], str]
+) -> Edge:
     """Return the ASGI application: the framework with every feature's routes, inside the edge."""
     methods, page = Methods(), DocumentPage()
     operations = {path: item for feature in listed for path, item in feature.operations.items()}
@@ -109,7 +113,7 @@ def create_app(parts: Parts, listed: Sequence[Feature], checks: health.Checks) -
 
     app = Litestar(
         route_handlers=[
-            *health.handlers(parts, checks),
+            *health.handlers(parts, checks, scrape),
             asyncapi.handler(parts.config.public_realtime),
             *(r for f in listed for r in f.routes),
             *stand_ins(operations),
@@ -151,9 +155,17 @@ async def main(config: CellConfig, process: Process) -> None:
         await projected.start(parts.bus, config.cell, parts.log)
         listed = features(parts, revocations, passwords, projected)
         checks = _checks(parts, process, listed)
-        edge = create_app(parts, listed, checks)
+        sampler, collected = Sampler(parts.metrics, process.name, clock), Collected()
+        await collected.start(parts.bus, config.cell)
+
+        def scrape() -> str:
+            collected.add(sampler.sample())
+            return collected.render()
+
+        edge = create_app(parts, listed, checks, scrape)
         background: list[Callable[[], Awaitable[None]]] = [
             lambda: engine.keep(config.database_url, connections=DATABASE_CONNECTIONS),
+            lambda: sampler.publish(parts.bus, config.cell),
             *(job for feature in listed for job in feature.background),
         ]
         try:

@@ -101,6 +101,10 @@ class Metrics:
         """Return the histogram, made on first use."""
         return self._histograms.setdefault(series(name, labels), Histogram(bounds_of(name)))
 
+    def alias(self, name: str, labels: str, counter: Counter) -> None:
+        """Show a counter by a second name too, that somebody may still ask for."""
+        self._counters[series(name, labels)] = counter
+
     def gauge(self, name: str, read: Callable[[], float], labels: str = "") -> None:
         """Show what `read` returns whenever a sample is taken, from now on instead of an earlier reading.
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import psutil
@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from cells.kernel.clock import Clock
+from cells.tasks import end
 from cells.telemetry import sample
 from cells.telemetry.instruments import Metrics
 from cells.telemetry.sample import Sample
@@ -66,6 +67,18 @@ class Sampler:
 async def publish(metrics: Metrics, bus: Client, cell: str, process: str, clock: Clock) -> None:
     """Publish the samples of this process, for ever."""
     await Sampler(metrics, process, clock).publish(bus, cell)
+
+
+@contextlib.asynccontextmanager
+async def publishing(
+    metrics: Metrics, bus: Client, cell: str, process: str, clock: Clock
+) -> AsyncIterator[None]:
+    """Publish the samples of this process for as long as the block runs."""
+    telling = asyncio.create_task(publish(metrics, bus, cell, process, clock))
+    try:
+        yield
+    finally:
+        await end([telling])
 
 
 def _resident(process: psutil.Process) -> Callable[[], float]:

@@ -26,7 +26,7 @@ def assemble(parts: Parts, sales: WriterClient, projected: Projected) -> Feature
     gate.observe = parts.metrics.histogram("titan_gate_seconds").observe
     intake = Intake(gate, sales, lambda slot: fresh("hld", slot, parts.clock))
     desk = SaleDesk(sales, views, parts.log)
-    handler = hot.HoldHandler(intake, views, parts.authenticator)
+    handler = hot.HoldHandler(intake, views, parts.authenticator, hot.outcomes(parts.metrics))
 
     async def listen() -> None:
         await views.start()
@@ -36,7 +36,7 @@ def assemble(parts: Parts, sales: WriterClient, projected: Projected) -> Feature
     return Feature(
         "flash_sale",
         routes=handlers(desk, parts.idempotency, projected, parts.clock),
-        hot=(hot.route(handler),),
+        hot=(hot.route(handler, parts.metrics.histogram("titan_hold_seconds")),),
         operations=hot.operations(),
         background=(listen,),
         health={"writer": lambda: "ok" if sales.leader else "no writer leads this cell"},

@@ -1,5 +1,6 @@
 """The hot path: `POST /api/v1/sales/{id}/holds` as a raw ASGI handler, three times as fast as an ordinary one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from cells.kernel.errors import CODES, Rejected
 from cells.kernel.ids import BadId, parse
+from cells.telemetry.instruments import Counter, Histogram, Metrics
 from server.flash_sale.bodies import MAX_HOLD_SECONDS, NewHold, granted_body
 from server.flash_sale.gate import Entry
 from server.flash_sale.intake import Intake
@@ -48,6 +50,8 @@ REFUSALS = (
     "outcome_unknown",
 )
 
+OUTCOMES = ("granted", "sold_out", "limit_reached", "not_open", "rate_limited", "other")
+
 _decoder = msgspec.json.Decoder(NewHold)
 _encode = msgspec.json.Encoder().encode
 
@@ -55,18 +59,31 @@ _encode = msgspec.json.Encoder().encode
 class HoldHandler:
     """Answers holds. What it acknowledges with 201 is in the log."""
 
-    def __init__(self, intake: Intake, views: SaleViews, authenticator: Authenticator) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        views: SaleViews,
+        authenticator: Authenticator,
+        outcomes: Mapping[str, Counter],
+    ) -> None:
         self._intake = intake
         self._views = views
         self._authenticator = authenticator
+        self._outcomes = outcomes
 
     async def __call__(self, scope: dict[str, Any], body: bytes, send: Send) -> None:
         """Answer one request. Raises `Rejected` before anything is sent."""
-        entry, slot = self._entry(scope, body)
+        try:
+            entry, slot = self._entry(scope, body)
+        except Rejected:
+            self._outcomes["other"].value += 1
+            raise
         answer = await self._intake.hold(entry, slot)
         if isinstance(answer, Granted):
+            self._outcomes["granted"].value += 1
             await _send_granted(send, answer)
         elif isinstance(answer, Refusal):
+            self._outcomes[answer.code if answer.code in self._outcomes else "other"].value += 1
             await send_refusal(send, answer.code, answer.detail, "POST", retry_after_ms=answer.retry_after_ms)
         else:
             msg = f"a hold was answered with {type(answer).__name__}"
@@ -110,9 +127,14 @@ async def _send_granted(send: Send, granted: Granted) -> None:
     await send({"type": "http.response.body", "body": content})
 
 
-def route(handler: HoldHandler) -> HotRoute:
+def outcomes(metrics: Metrics) -> Mapping[str, Counter]:
+    """Return what holds are counted by."""
+    return {each: metrics.counter("titan_holds_total", f'outcome="{each}"') for each in OUTCOMES}
+
+
+def route(handler: HoldHandler, seconds: Histogram) -> HotRoute:
     """Return where the handler is reached."""
-    return HotRoute("POST", PREFIX, SUFFIX, handler)
+    return HotRoute("POST", PREFIX, SUFFIX, handler, seconds)
 
 
 def _string(**limits: Any) -> Schema:

@@ -8,15 +8,16 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, TypeVar
 
 import msgspec
 
 from cells.kernel.clock import Clock, rfc3339
 from cells.kernel.errors import Rejected
+from cells.telemetry.instruments import Metrics
 from server.web.deadlines import Deadlines
 from server.web.feature import HotRoute, Send
-from server.web.metrics import Metrics
 from server.web.problem import send_problem, translate, unexpected
 
 MAX_BODY = 16 << 10
@@ -188,8 +189,10 @@ class Edge:
         self._usual = [*self._fixed, *DEFAULTS.items()]
         self._stamped_at, self._stamp = 0, (b"server-time", b"")
         self._deadlines = Deadlines(BODY_SECONDS)
-        self._statuses = [metrics.counter("titan_http_answers_total", f'class="{c}xx"') for c in range(6)]
-        self._metrics = metrics
+        self._statuses = [metrics.counter("titan_http_total", f'class="{c}xx"') for c in range(6)]
+        for c, counter in enumerate(self._statuses):
+            metrics.alias("titan_http_answers_total", f'class="{c}xx"', counter)
+        self._seconds = metrics.histogram("titan_http_seconds")
         metrics.gauge("titan_http_in_flight", lambda: self.in_flight)
         self.in_flight = 0
         self.draining = False
@@ -200,11 +203,13 @@ class Edge:
         if scope["type"] != "http":
             return
         self.in_flight += 1
+        began = perf_counter()
         try:
-            await self._answer(scope, receive, send)
+            await self._answer(scope, receive, send, began)
         except _Gone:
             pass
         finally:
+            self._seconds.observe(perf_counter() - began)
             self.in_flight -= 1
             if self.draining and not self.in_flight:
                 self._idle.set()
@@ -220,10 +225,10 @@ class Edge:
             return False
         return True
 
-    async def _answer(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def _answer(self, scope: dict[str, Any], receive: Any, send: Any, began: float) -> None:
         head = _read_head(scope["headers"])
         method: str = scope["method"]
-        answer = _Answer(self, head, send)
+        answer = _Answer(self, head, send, began)
         refusal = _refuse(scope, head)
         if refusal is not None:
             await _discard(head, receive)
@@ -250,7 +255,10 @@ class Edge:
         try:
             for route in self._hot:
                 if method == route.method and path.startswith(route.prefix) and path.endswith(route.suffix):
-                    await route.handler(scope, body, answer.send)
+                    try:
+                        await route.handler(scope, body, answer.send)
+                    finally:
+                        route.seconds.observe(perf_counter() - answer.began)
                     return
             await self._app(scope, _replay(body, receive), answer.send)
         except Exception as error:  # noqa: BLE001 - the last line: whatever it is, the client gets an answer
@@ -296,12 +304,13 @@ class Edge:
 class _Answer:
     """The sending side of one request: completes the headers and remembers that they have left."""
 
-    __slots__ = ("_edge", "_head", "_send", "started")
+    __slots__ = ("_edge", "_head", "_send", "began", "started")
 
-    def __init__(self, edge: Edge, head: _Head, send: Any) -> None:
+    def __init__(self, edge: Edge, head: _Head, send: Any, began: float) -> None:
         self._edge = edge
         self._head = head
         self._send = send
+        self.began = began
         self.started = False
 
     async def send(self, message: dict[str, Any]) -> None:

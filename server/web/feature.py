@@ -12,11 +12,11 @@ from redis.asyncio import Redis
 from cells.config import CellConfig
 from cells.kernel.clock import Clock
 from cells.log.port import Log
+from cells.telemetry.instruments import Histogram, Metrics
 from cells.tokens import Keyring
 from server.web.auth import Authenticator
 from server.web.idempotency import Idempotency
 from server.web.limits import Limits
-from server.web.metrics import Metrics
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -40,13 +40,14 @@ class HotRoute(msgspec.Struct, frozen=True):
     """A path that bypasses the framework: `<prefix><id><suffix>`.
 
     `handler(scope, body, send)` gets the whole body, read within its limits. It has to answer by itself and may
-    raise `Rejected` before it has sent anything.
+    raise `Rejected` before it has sent anything. `seconds` is told how long each request took.
     """
 
     method: str
     prefix: str
     suffix: str
     handler: Callable[[dict[str, Any], bytes, Send], Awaitable[None]]
+    seconds: Histogram
 
 
 class Feature(msgspec.Struct, frozen=True):

@@ -52,7 +52,7 @@ VITAL = frozenset({"api", "log", "writer"})
 """Without these nothing can be acknowledged. Valkey and Postgres only make a cell slower or its lists unreadable."""
 
 
-def handlers(parts: Parts, checks: Checks) -> tuple[HTTPRouteHandler, ...]:
+def handlers(parts: Parts, checks: Checks, scrape: Callable[[], str]) -> tuple[HTTPRouteHandler, ...]:
     """Make the handlers."""
     config = parts.config
 
@@ -80,11 +80,11 @@ def handlers(parts: Parts, checks: Checks) -> tuple[HTTPRouteHandler, ...]:
         tags=["health"],
     )
     async def metrics(request: Request[Any, Any, Any]) -> str:
-        """Return this process's counters as Prometheus text, to loopback and to operators."""
+        """Return what the cell's processes have counted as Prometheus text, to loopback and to operators."""
         if not _is_loopback(request):
             authenticator: Authenticator = request.app.state.authenticator
             demand(await authenticator.actor(request.headers.get("authorization")), "operator")
-        return parts.metrics.render()
+        return scrape()
 
     @get("/api/v1/route", responses=refusals("not_found"), operation_id="route", tags=["health"])
     async def route(identifier: Annotated[str, QueryParameter(name="id", max_length=64)]) -> Place:

@@ -24,7 +24,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from cells.kernel.clock import Clock
 from cells.kernel.errors import Rejected
-from server.web.metrics import Metrics
+from cells.telemetry.instruments import Metrics
 
 _log = structlog.get_logger(__name__)
 

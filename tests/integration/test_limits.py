@@ -8,9 +8,9 @@ import pytest
 
 from cells.kernel.clock import ManualClock
 from cells.kernel.errors import Rejected
+from cells.telemetry.instruments import Metrics
 from server import valkey
 from server.web.limits import Limits, Rule
-from server.web.metrics import Metrics
 from tests.integration.conftest import Cell
 
 RULE = Rule("workers", 10, 60_000, 10)

@@ -8,10 +8,10 @@ import pytest
 
 from cells.kernel.clock import ManualClock
 from cells.kernel.errors import Rejected
+from cells.telemetry.instruments import Metrics
 from server.web import edge as edge_module
 from server.web.edge import MAX_BODY, Edge
 from server.web.feature import HotRoute
-from server.web.metrics import Metrics
 
 HOST = (b"host", b"titan")
 
@@ -86,14 +86,15 @@ async def hot(scope: Any, body: bytes, send: Any) -> None:  # noqa: ARG001 - the
 
 @pytest.fixture
 def edge():
-    route = HotRoute("POST", "/api/v1/sales/", "/holds", hot)
+    metrics = Metrics()
+    route = HotRoute("POST", "/api/v1/sales/", "/holds", hot, metrics.histogram("titan_hold_seconds"))
     return Edge(
         echo,
         cell="c7",
         origins=("https://shop.example",),
         hot=[route],
         clock=ManualClock(1_800_000_000_123),
-        metrics=Metrics(),
+        metrics=metrics,
     )
 
 

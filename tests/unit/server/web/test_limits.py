@@ -9,8 +9,8 @@ from redis.exceptions import NoScriptError
 
 from cells.kernel.clock import ManualClock
 from cells.kernel.errors import Rejected
+from cells.telemetry.instruments import Metrics
 from server.web.limits import Limits, LocalBuckets, Rule, address_of
-from server.web.metrics import Metrics
 
 RULE = Rule("test", 10, 1_000, 3)
 

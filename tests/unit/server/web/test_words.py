@@ -1,4 +1,4 @@
-"""Small words of the web layer: cursors, text, metrics, bodies, problems."""
+"""Small words of the web layer: cursors, text, bodies, problems."""
 
 import json
 
@@ -12,7 +12,6 @@ from cells.log.port import LogUnavailable
 from server.accounts.model import Email
 from server.catalogue.model import Image
 from server.web import body, cursors, problem
-from server.web.metrics import Metrics
 from server.web.text import Name, Prose
 
 
@@ -129,24 +128,3 @@ def test_expected_errors_have_their_codes():
 
 def test_an_error_that_nobody_expected_has_no_code():
     assert problem.translate(ValueError("x"), "GET") is None
-
-
-def test_metrics_are_prometheus_text():
-    metrics = Metrics()
-    metrics.counter("titan_a_total", 'class="2xx"').add(3)
-    metrics.gauge("titan_b", lambda: 1.5)
-    metrics.gauge("titan_position", lambda: 1_234_567)
-    metrics.gauge("titan_bytes", lambda: 12_345_678_901.0)
-    metrics.histogram("titan_c_seconds").observe(0.004)
-
-    text = metrics.render()
-
-    assert 'titan_a_total{class="2xx"} 3\n' in text
-    assert "titan_b 1.5\n" in text
-    assert "titan_position 1234567\n" in text
-    assert "titan_bytes 12345678901\n" in text
-    assert 'titan_c_seconds_bucket{le="0.0005"} 0\n' in text
-    assert 'titan_c_seconds_bucket{le="0.0025"} 0\n' in text
-    assert 'titan_c_seconds_bucket{le="0.005"} 1\n' in text
-    assert 'titan_c_seconds_bucket{le="+Inf"} 1\n' in text
-    assert text.endswith("titan_c_seconds_count 1\n")
