@@ -11,6 +11,7 @@ from cells.config import CellConfig
 from cells.engine.desk import Outbox
 from cells.kernel.clock import Clock
 from cells.log.jetstream import JetStreamLog
+from cells.telemetry.instruments import Metrics
 
 Listener = Callable[[Msg], Awaitable[None]]
 
@@ -26,6 +27,7 @@ class Term(msgspec.Struct, frozen=True):
     number: int
     writer: str
     superseded: Callable[[], None]
+    metrics: Metrics
 
 
 class Family(Protocol):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ from nats.errors import Error as NatsError
 
 from cells.config import CellConfig
 from cells.engine.project import Health, Projector
-from cells.kernel.clock import SystemClock
+from cells.kernel.clock import Clock, SystemClock
 from cells.kernel.codec import UnknownEvent
 from cells.log import marks
 from cells.log.chain import Broken
 from cells.log.jetstream import JetStreamLog
 from cells.log.port import LogUnavailable, Mark
 from cells.process import Process, State
+from cells.telemetry.instruments import Metrics
+from cells.telemetry.publish import publish
 from server.checkout.recovery import run_recovery
 from server.feed.projection import FeedProjection
 from server.feed.teller import Teller
@@ -52,7 +55,7 @@ async def main(config: CellConfig, process: Process) -> None:
     log = await _open(config, process)
     if log is None:
         return
-    health, started = _HealthReport(process, log), asyncio.Event()
+    health, started, clock = _HealthReport(process, log), asyncio.Event(), SystemClock()
     listed, touched = projections(), Touched()
     projector = Projector(
         log,
@@ -62,6 +65,8 @@ async def main(config: CellConfig, process: Process) -> None:
         advanced=_Announcer(log, config.cell, listed).advanced,
         note=_Noter(log, Path(config.data) / "marks").note,
     )
+    metrics = Metrics()
+    _measure(projector, metrics, clock)
     try:
         await _until(
             process.stopping,
@@ -69,7 +74,8 @@ async def main(config: CellConfig, process: Process) -> None:
             _project(projector, started),
             health.watch(),
             _recover(log, config.cell, process.stopping),
-            notify(log, config, SystemClock(), touched),
+            notify(log, config, clock, touched),
+            publish(metrics, log.client, config.cell, process.name, clock),
         )
     finally:
         await log.close()
@@ -84,6 +90,18 @@ async def _open(config: CellConfig, process: Process) -> JetStreamLog | None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.stopping.wait(), OPEN_SECONDS)
     return None
+
+
+def _measure(projector: Projector[engine.Connection], metrics: Metrics, clock: Clock) -> None:
+    def lag() -> float:
+        since = projector.behind_since
+        return 0.0 if since is None else max(0.0, (clock.now() - since) / 1000)
+
+    def position() -> float:
+        return math.nan if projector.position is None else projector.position
+
+    metrics.gauge("titan_projection_position", position)
+    metrics.gauge("titan_projection_lag_seconds", lag)
 
 
 async def _project(projector: Projector[engine.Connection], started: asyncio.Event) -> None:

@@ -20,6 +20,8 @@ from cells.log.jetstream import JetStreamLog
 from cells.log.port import LogUnavailable
 from cells.process import Process
 from cells.tasks import end
+from cells.telemetry.instruments import Metrics
+from cells.telemetry.publish import publishing
 from server import leading
 from server.chat.writing import ChatFamily
 from server.flash_sale.writing import SaleFamily
@@ -37,13 +39,20 @@ class Term:
     """One term of leading: from the vacancy to being superseded or told to stop."""
 
     def __init__(
-        self, config: CellConfig, log: JetStreamLog, valkey: Redis, clock: Clock, leadership: Leadership
+        self,
+        config: CellConfig,
+        log: JetStreamLog,
+        valkey: Redis,
+        clock: Clock,
+        leadership: Leadership,
+        metrics: Metrics,
     ) -> None:
         self._config = config
         self._log = log
         self._valkey = valkey
         self._clock = clock
         self._leadership = leadership
+        self._metrics = metrics
 
     async def lead(self, process: Process) -> None:
         """Lead until superseded or stopping. Raises `LogUnavailable`, `Rejected`, `Broken`."""
@@ -52,7 +61,15 @@ class Term:
         lost = self._leadership.lost
         outbox = Outbox(bus)
         term = leading.Term(
-            self._config, self._log, self._valkey, self._clock, outbox, here.term, process.name, lost.set
+            self._config,
+            self._log,
+            self._valkey,
+            self._clock,
+            outbox,
+            here.term,
+            process.name,
+            lost.set,
+            self._metrics,
         )
         families = [family(term) for family in FAMILIES]
         work = [outbox.run(), *(job for family in families for job in family.background())]
@@ -105,23 +122,24 @@ async def _first(*awaited: asyncio.Event | asyncio.Task[None]) -> None:
 
 async def main(config: CellConfig, process: Process) -> None:
     """Lead, or stand by, until told to stop. A log that cannot be led is tried again."""
-    clock = SystemClock()
+    clock, metrics = SystemClock(), Metrics()
     valkey = connect_valkey(config.redis_url)
     log = await JetStreamLog.open(config.nats_url, Path(config.data) / "marks", process.name)
     leadership = Leadership(log.client, config.cell, process.name)
     try:
         await leadership.start()
-        while not process.stopping.is_set():
-            await _until(leadership.wait_for_vacancy(lambda: process.report("standby")), process.stopping)
-            if process.stopping.is_set():
-                return
-            try:
-                await Term(config, log, valkey, clock, leadership).lead(process)
-            except (LogUnavailable, Rejected) as error:
-                if log.fenced:
-                    process.report("fenced", log.fenced)
-                _log.warning("cannot lead", reason=str(error))
-                await _until(asyncio.sleep(RETRY_SECONDS), process.stopping)
+        async with publishing(metrics, log.client, config.cell, process.name, clock):
+            while not process.stopping.is_set():
+                await _until(leadership.wait_for_vacancy(lambda: process.report("standby")), process.stopping)
+                if process.stopping.is_set():
+                    return
+                try:
+                    await Term(config, log, valkey, clock, leadership, metrics).lead(process)
+                except (LogUnavailable, Rejected) as error:
+                    if log.fenced:
+                        process.report("fenced", log.fenced)
+                    _log.warning("cannot lead", reason=str(error))
+                    await _until(asyncio.sleep(RETRY_SECONDS), process.stopping)
     finally:
         await valkey.aclose()
         await log.close()

@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from cells.engine.wire import Wire
+from cells.telemetry.instruments import Counter
 
 C = TypeVar("C")
 A = TypeVar("A")
@@ -47,7 +48,7 @@ class Outbox:
 class Desk(Generic[C, A]):
     """Takes messages of commands and answers each when all its commands are answered.
 
-    `submit(command, deadline, done)` decides about one; `done` gets its answer exactly once.
+    `submit(command, deadline, done)` decides about one; `done` gets its answer exactly once. `taken` counts them.
     """
 
     def __init__(
@@ -55,10 +56,12 @@ class Desk(Generic[C, A]):
         submit: Callable[[C, int, Callable[[A], None]], None],
         wire: Wire[C, A],
         say: Callable[[str, bytes], None],
+        taken: Counter,
     ) -> None:
         self._submit = submit
         self._wire = wire
         self._say = say
+        self._taken = taken
         self.closed = False
 
     async def on_commands(self, message: Msg) -> None:
@@ -69,6 +72,7 @@ class Desk(Generic[C, A]):
         request = self._wire.decode_request(message.data)
         answers: list[A | None] = [None] * len(request.commands)
         left = len(answers)
+        self._taken.value += left
 
         def answered(index: int) -> Callable[[A], None]:
             def done(answer: A) -> None:

@@ -187,6 +187,17 @@ class Projector(Generic[C]):
         self._note = note
         self._pace = pace_seconds
         self._places: dict[str, Mark] = {}
+        self._behind_since: int | None = None
+
+    @property
+    def position(self) -> int | None:
+        """The position that all projections have reached; None as long as that is not known."""
+        return min((mark.position for mark in self._places.values()), default=None)
+
+    @property
+    def behind_since(self) -> int | None:
+        """When the oldest commit was made that was read and is not projected yet; None where there is none."""
+        return self._behind_since
 
     async def run(self) -> None:
         """Project until cancelled; what fails is retried with a growing pause."""
@@ -214,6 +225,7 @@ class Projector(Generic[C]):
         if epoch is None:
             return
         start = min(mark.position for mark in self._places.values())
+        self._behind_since = None  # what is behind is read at once
         reader = Reader(registries_of(self._projections), start)
         self._say("serving", "")
         if start:
@@ -229,8 +241,10 @@ class Projector(Generic[C]):
         end = Mark(epoch, last.position, envelope.digest(last.body).hex())
         behind = [p for p in self._projections if self._places[p.name].position < end.position]
         if behind:
+            self._behind_since = recorded[0].at if recorded else None
             await self._store.write([step(p, recorded, self._places[p.name], end) for p in behind])
             self._places |= {p.name: end for p in behind}
+            self._behind_since = None
             await self._advanced(end.position)
 
     async def _check(self) -> str | None:

@@ -8,6 +8,7 @@ from the log. A refusal that rests on events still in flight waits for them like
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any, Generic, TypeVar, assert_never
 
 import msgspec
@@ -20,6 +21,7 @@ from cells.kernel.clock import Clock
 from cells.log import subjects
 from cells.log.chain import Broken, Chain
 from cells.log.port import Appended, Conflict, Log, LogUnavailable, Outcome, Refused, Unknown
+from cells.telemetry.instruments import Metrics
 
 _log = structlog.get_logger(__name__)
 
@@ -83,6 +85,7 @@ class Writer(Generic[S, C]):
         name: str,
         on_superseded: Callable[[], None] = lambda: None,
         kept: int = KEPT_IDLE,
+        metrics: Metrics | None = None,
     ) -> None:
         self._log = log
         self._rules = rules
@@ -92,12 +95,20 @@ class Writer(Generic[S, C]):
         self._name = name
         self._on_superseded = on_superseded
         self._kept = kept
+        metrics = metrics or Metrics()
+        self._append_seconds = metrics.histogram("titan_append_seconds")
+        self._commit_events = metrics.histogram("titan_commit_events")
         self._owned: dict[str, Owned[S]] = {}
         self._loading: dict[str, asyncio.Task[Owned[S]]] = {}
         self._queued = 0
         self._stopped = False
 
     # --- commands ------------------------------------------------------------------------------------------
+
+    @property
+    def queued(self) -> int:
+        """How many commands wait to be decided."""
+        return self._queued
 
     def submit(self, slot: int, key: str, command: C, deadline: int, done: Done) -> None:
         """Queue a command; `done` gets its answer exactly once. A full queue refuses with `overloaded`."""
@@ -272,8 +283,11 @@ class Writer(Generic[S, C]):
 
     async def _commit(self, owned: Owned[S], batch: _Batch) -> Outcome:
         body = envelope.assemble(owned.chain.version + 1, batch.now, owned.chain.hash, batch.encoded)
+        began = perf_counter()
         outcome = await commit(self._log, owned.subject, body, owned.chain.position, None)
         if isinstance(outcome, Appended):
+            self._append_seconds.observe(perf_counter() - began)
+            self._commit_events.observe(len(batch.events))
             owned.chain.advance(outcome.position, body)
             owned.positions.append(outcome.position)
             owned.last_at = batch.now

@@ -64,7 +64,10 @@ class ChatFamily:
         self._term = term
         watcher = ChannelWatcher(term.outbox, term.config.cell)
         self._writers = {kind: self._writer(kind, watcher) for kind in (ROOM, CONVERSATION)}
-        self._desk: Desk[Command, Answer] = Desk(self._take, wire.WIRE, term.outbox.put)
+        family = f'family="{self.name}"'
+        term.metrics.gauge("titan_writer_queue", self._queued, family)
+        taken = term.metrics.counter("titan_commands_total", family)
+        self._desk: Desk[Command, Answer] = Desk(self._take, wire.WIRE, term.outbox.put, taken)
         self._receipts = Receipts()
 
     def _writer(self, kind: str, watcher: ChannelWatcher) -> Writer[Channel, Command]:
@@ -77,7 +80,11 @@ class ChatFamily:
             name=self._term.writer,
             on_superseded=self._term.superseded,
             kept=KEPT,
+            metrics=self._term.metrics,
         )
+
+    def _queued(self) -> int:
+        return sum(writer.queued for writer in self._writers.values())
 
     async def load(self) -> int:
         """Read nothing."""

@@ -101,8 +101,12 @@ class SaleFamily:
             term=term.number,
             name=term.writer,
             on_superseded=term.superseded,
+            metrics=term.metrics,
         )
-        self._desk = Desk(self._submit, wire.WIRE, term.outbox.put)
+        family = f'family="{self.name}"'
+        term.metrics.gauge("titan_writer_queue", lambda: self._writer.queued, family)
+        taken = term.metrics.counter("titan_commands_total", family)
+        self._desk = Desk(self._submit, wire.WIRE, term.outbox.put, taken)
 
     async def load(self) -> int:
         """Read every sale that may still change; return how many."""
