@@ -1,0 +1,348 @@
+"""A table whose rows have keys. It is told all rows that there should be, and draws again only those that differ.
+
+Not a `DataTable`: that one draws every visible cell again when one of them changes, and forgets the cursor's row when
+rows move. This one follows the key under the cursor, and keeps it as far from the top of the screen as it was.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final, Literal, NamedTuple
+
+from rich.segment import Segment
+from rich.style import Style as RichStyle
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.style import Style
+
+# Full policy: rows beyond are not shown, and the subtitle says how many.
+MAX_ROWS: Final = 1000
+HEADER: Final = 1
+GAP: Final = 2
+
+
+class Column(NamedTuple):
+    """`width` in cells; 0 takes what the others leave. `rank`: the columns with the highest go first in a narrow table."""
+
+    key: str
+    label: str
+    width: int = 0
+    align: Literal["left", "right"] = "left"
+    rank: int = 0
+
+
+Cell = Content | str
+Row = tuple[Cell, ...]
+
+
+class KeyedTable(ScrollView, can_focus=True):
+    """Cells are `Content`, or plain text that is never read as markup."""
+
+    DEFAULT_CSS = """
+    KeyedTable { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; height: 1fr; }
+    KeyedTable > .keyed-table--head { color: $foreground-muted; }
+    KeyedTable > .keyed-table--cursor { background: $primary 22%; }
+    KeyedTable:focus > .keyed-table--cursor { background: $primary 45%; text-style: bold; }
+    KeyedTable > .keyed-table--hover { background: $boost; }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "keyed-table--head",
+        "keyed-table--cursor",
+        "keyed-table--hover",
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "cursor(-1)", "Up", show=False),
+        Binding("down,j", "cursor(1)", "Down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("home", "cursor(-100000)", "First", show=False),
+        Binding("end", "cursor(100000)", "Last", show=False),
+        Binding("enter", "choose", "Open", show=False),
+    ]
+
+    class Moved(Message):
+        """The cursor is on another key; empty when there are no rows any more."""
+
+        def __init__(self, table: "KeyedTable", key: str) -> None:
+            super().__init__()
+            self.table = table
+            self.key = key
+
+        @property
+        def control(self) -> "KeyedTable":
+            return self.table
+
+    class Chosen(Message):
+        """Somebody wants to see the row of this key."""
+
+        def __init__(self, table: "KeyedTable", key: str) -> None:
+            super().__init__()
+            self.table = table
+            self.key = key
+
+        @property
+        def control(self) -> "KeyedTable":
+            return self.table
+
+    class HeadClicked(Message):
+        """Somebody wants another order of rows."""
+
+        def __init__(self, table: "KeyedTable", column: str) -> None:
+            super().__init__()
+            self.table = table
+            self.column = column
+
+        @property
+        def control(self) -> "KeyedTable":
+            return self.table
+
+    def __init__(self, *columns: Column, empty: str = "", id: str | None = None) -> None:  # noqa: A002 - the framework's word
+        """`empty`: what stands there when there are no rows."""
+        super().__init__(id=id)
+        self._columns = columns
+        self._empty = empty
+        self._widths: dict[str, int] = {}
+        self._rows: dict[str, Row] = {}
+        self._keys: list[str] = []
+        self._at: dict[str, int] = {}
+        self._cursor = ""
+        self._hover = -1
+        self._strips: dict[str, Strip] = {}
+        self._sorted: tuple[str, bool] = ("", False)
+
+    # --- rows ---
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """All keys, from the top."""
+        return self._keys
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """All columns, those that are too many for the width too."""
+        return self._columns
+
+    @property
+    def key(self) -> str:
+        """The key under the cursor; empty when there are no rows."""
+        return self._cursor
+
+    def row(self, key: str) -> Row:
+        """Return a row's cells."""
+        return self._rows[key]
+
+    def show(self, rows: Mapping[str, Row]) -> None:
+        """Let there be these rows in this order, at most `MAX_ROWS` of them.
+
+        The cursor stays on its key and that key's line stays where it is on the screen. When the key is gone, the
+        cursor is on the row that took its place.
+        """
+        keys = list(rows)[:MAX_ROWS]
+        changed = [key for key in keys if self._rows.get(key) != rows[key]]
+        moved = keys != self._keys
+        if not changed and not moved:
+            return
+        before = self._at.get(self._cursor, 0)
+        self._rows = {key: rows[key] for key in keys}
+        for key in changed:
+            self._strips.pop(key, None)
+        if not moved:
+            for key in changed:
+                self._refresh_row(self._at[key])
+            return
+        self._keys = keys
+        self._at = {key: index for index, key in enumerate(keys)}
+        self._strips = {key: strip for key, strip in self._strips.items() if key in self._at}
+        self._resize()
+        self._keep_cursor(before)
+        self.refresh()
+
+    def mark_sorted(self, column: str, *, descending: bool) -> None:
+        """Show by which column the rows are ordered."""
+        self._sorted = (column, descending)
+        self.refresh()
+
+    def move_to(self, key: str) -> None:
+        """Put the cursor on a key, if it is there."""
+        if key in self._at:
+            self._point(self._at[key])
+
+    def _keep_cursor(self, before: int) -> None:
+        now = self._at.get(self._cursor)
+        if now is None:
+            self._cursor = self._keys[min(before, len(self._keys) - 1)] if self._keys else ""
+            self.post_message(self.Moved(self, self._cursor))
+            self._follow()
+        elif now != before and self.scroll_offset.y:
+            self.scroll_to(y=max(0, self.scroll_offset.y + now - before), animate=False, force=True)
+
+    def _resize(self) -> None:
+        self.virtual_size = Size(0, HEADER + len(self._keys))
+
+    def _refresh_row(self, index: int) -> None:
+        y = HEADER + index - self.scroll_offset.y
+        if HEADER <= y < self.size.height:
+            self.refresh(Region(0, y, self.size.width, 1))
+
+    # --- cursor ---
+
+    def _point(self, index: int) -> None:
+        if not self._keys:
+            return
+        index = max(0, min(index, len(self._keys) - 1))
+        old, self._cursor = self._cursor, self._keys[index]
+        if old != self._cursor:
+            for key in (old, self._cursor):
+                if key in self._at:
+                    self._refresh_row(self._at[key])
+            self.post_message(self.Moved(self, self._cursor))
+        self._follow()
+
+    def _follow(self) -> None:
+        """Scroll no further than needed to have the cursor's row on the screen."""
+        index, room = self._at.get(self._cursor, 0), max(1, self.size.height - HEADER)
+        top = self.scroll_offset.y
+        wanted = min(max(top, index - room + 1), index)
+        if wanted != top:
+            self.scroll_to(y=wanted, animate=False, force=True)
+
+    def action_cursor(self, by: int) -> None:
+        """Move the cursor by rows."""
+        self._point(self._at.get(self._cursor, 0) + by)
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by screens."""
+        self.action_cursor(by * max(1, self.size.height - HEADER - 1))
+
+    def action_choose(self) -> None:
+        """Ask for the row under the cursor to be opened."""
+        if self._cursor:
+            self.post_message(self.Chosen(self, self._cursor))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click moves the cursor; a click on the cursor opens the row; one on the head asks for an order."""
+        if event.y < HEADER:
+            column = self._column_at(event.x)
+            if column:
+                self.post_message(self.HeadClicked(self, column))
+            return
+        index = event.y - HEADER + self.scroll_offset.y
+        if 0 <= index < len(self._keys):
+            if self._keys[index] == self._cursor:
+                self.action_choose()
+            self._point(index)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Light up the row under the mouse."""
+        self._hover_over(event.y - HEADER + self.scroll_offset.y if event.y >= HEADER else -1)
+
+    def on_leave(self) -> None:
+        """Nothing is under the mouse."""
+        self._hover_over(-1)
+
+    def _hover_over(self, index: int) -> None:
+        if index != self._hover:
+            old, self._hover = self._hover, index
+            for each in (old, index):
+                if each >= 0:
+                    self._refresh_row(each)
+
+    def _column_at(self, x: int) -> str:
+        left = 1
+        for column in self._columns:
+            width = self._widths.get(column.key, 0)
+            if width and left <= x < left + width + GAP:
+                return column.key
+            left += width + GAP if width else 0
+        return ""
+
+    # --- drawing ---
+
+    def _on_resize(self, _: events.Resize) -> None:
+        self._widths = widths(self._columns, self.size.width - 2)
+        self._strips.clear()
+        self._resize()
+        self._follow()
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._strips.clear()
+
+    def render_line(self, y: int) -> Strip:
+        if y < HEADER:
+            return self._head()
+        index = y - HEADER + self.scroll_offset.y
+        if index >= len(self._keys):
+            return self._below(y)
+        key = self._keys[index]
+        if key == self._cursor:
+            return self._draw(self._rows[key], self.get_visual_style("keyed-table--cursor"))
+        if index == self._hover:
+            return self._draw(self._rows[key], self.get_visual_style("keyed-table--hover"))
+        strip = self._strips.get(key)
+        if strip is None:
+            strip = self._strips[key] = self._draw(self._rows[key], self.visual_style)
+        return strip
+
+    def _below(self, y: int) -> Strip:
+        """What is under the last row: nothing, or in an empty table why it is so."""
+        if self._keys or not self._empty or y != HEADER + 1:
+            return self._line([], self.visual_style)
+        return self._line([Segment(" " + self._empty, self._head_style)], self.visual_style)
+
+    @property
+    def _head_style(self) -> RichStyle:
+        return self.get_visual_style("keyed-table--head").rich_style
+
+    def _head(self) -> Strip:
+        style = self._head_style
+        segments = [Segment(" ", style)]
+        for column in self._columns:
+            width = self._widths.get(column.key, 0)
+            if width:
+                label = column.label
+                if self._sorted[0] == column.key:
+                    label += "↓" if self._sorted[1] else "↑"
+                label = label[:width]
+                text = label.rjust(width) if column.align == "right" else label.ljust(width)
+                segments.append(Segment(text + " " * GAP, style))
+        return self._line(segments, self.visual_style)
+
+    def _draw(self, row: Row, base: Style) -> Strip:
+        segments = [Segment(" ", base.rich_style)]
+        gap = Segment(" " * GAP, base.rich_style)
+        for column, cell in zip(self._columns, row, strict=True):
+            width = self._widths.get(column.key, 0)
+            if width:
+                segments.extend(self._cell(cell, column, width, base))
+                segments.append(gap)
+        return self._line(segments, base)
+
+    def _cell(self, cell: Cell, column: Column, width: int, base: Style) -> list[Segment]:
+        content = cell if isinstance(cell, Content) else Content(cell)
+        content = content.truncate(width, ellipsis=True)
+        missing = width - content.cell_length
+        if missing:
+            content = content.pad_left(missing) if column.align == "right" else content.pad_right(missing)
+        parse = self.app.stylesheet.parse_style
+        return [
+            Segment(text, style.rich_style) for text, style in content.render(base, "", parse_style=parse)
+        ]
+
+    def _line(self, segments: list[Segment], base: Style) -> Strip:
+        return Strip(segments).adjust_cell_length(self.size.width, base.rich_style)
+
+
+def widths(columns: Sequence[Column], room: int) -> dict[str, int]:
+    """Return the width of each column that there is room for. PURE."""
+    kept = list(columns)
+    while len(kept) > 1 and sum(column.width or 10 for column in kept) + GAP * (len(kept) - 1) > room:
+        kept.remove(max(reversed(kept), key=lambda column: column.rank))
+    fixed = sum(column.width for column in kept) + GAP * (len(kept) - 1)
+    open_ones = [column for column in kept if not column.width]
+    shares = {column.key: max(1, (room - fixed) // len(open_ones)) for column in open_ones}
+    return {column.key: column.width or shares[column.key] for column in kept}
