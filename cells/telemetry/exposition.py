@@ -21,7 +21,7 @@ def render(
         if name not in kinds:
             kinds[name] = kind
             # Seconds of processor time are read, not counted, and still only go up.
-            shown_as = "counter" if name.endswith("_total") else kind
+            shown_as = "counter" if kind == "gauge" and name.endswith("_total") else kind
             lines.append(f"# TYPE {name} {shown_as}")
         return kinds[name] == kind
 
