@@ -154,8 +154,8 @@ class RealtimeClient:
         """Tell the others that the person is writing."""
         await self._open_link().command("typing", {"n": self._number(channel)})
 
-    async def refresh(self, token: str) -> int:
-        """Go on with a newer token; answers its life in seconds. Raises CommandRefused or Disconnected."""
+    async def refresh(self, token: str) -> int | None:
+        """Go on with a newer token; answers its life in seconds, None for an operator's key. Raises CommandRefused or Disconnected."""
         reply = await self._open_link().command("refresh", {"token": token})
         return msgspec.json.decode(reply, type=protocol.Refreshed).expires_in
 

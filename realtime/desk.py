@@ -9,15 +9,15 @@ from typing import Final
 import msgspec
 import structlog
 
-from cells.tokens import TokenInvalid
 from realtime.asking import Asking
 from realtime.channels import keyed
 from realtime.codes import CloseCode
-from realtime.effects import Effect, Identity, Purpose, Request, Subscribe, VerifyToken
+from realtime.effects import Effect, Request, Subscribe, VerifyToken
 from realtime.events import AccessChanged, Event, Presence
 from realtime.events import Signal as Told
 from realtime.feed import SaleFeed
 from realtime.hub import Hub
+from realtime.identities import Identities
 from realtime.joining import Joining
 from realtime.log_channel import LogChannel
 from realtime.logs import Logs
@@ -35,18 +35,11 @@ _log = structlog.get_logger(__name__)
 
 CLOSES_BETWEEN_YIELDS: Final = 256
 SPREAD_MS: Final = 5_000
-# Sign-ins that were ended while their tokens live. Full policy: the one ended first is forgotten.
-MAX_REVOKED: Final = 100_000
 
 
 def monotonic_ms() -> int:
     """Answer ms of a clock that only goes forward."""
     return time.monotonic_ns() // 1_000_000
-
-
-def epoch_ms() -> int:
-    """Answer ms since the Unix epoch."""
-    return time.time_ns() // 1_000_000
 
 
 class DeskSettings(msgspec.Struct, frozen=True):
@@ -75,14 +68,12 @@ class Desk:
         self.wheel: Wheel[Peer] = Wheel(clock())
         self.draining = False
         self._hub = hub
-        self._verifier = verifier
+        self._identities = Identities(verifier, source, clock)
         self._logs = Logs(source, hub, clock, self._epoch_changed)
         self._whereabouts = Whereabouts(settings.node, source, hub, clock)
         self._joining = Joining(hub, feed, self._logs, self._whereabouts)
         self._asking = Asking(hub, self._logs, clock)
         self._peers: dict[Peer, None] = {}
-        self._users: dict[str, set[Peer]] = {}
-        self._revoked: dict[str, int] = {}
         source.hears(self)
 
     @property
@@ -101,26 +92,14 @@ class Desk:
             tasks.create_task(self._hub.run())
             tasks.create_task(self._logs.run())
             tasks.create_task(self._whereabouts.run())
+            tasks.create_task(self._identities.run())
             tasks.create_task(self._turn())
 
     # --- what peers ask ---
 
     def verify(self, peer: Peer, asked: VerifyToken) -> list[Effect]:
-        """Answer what follows from a token, and note whose connection this is."""
-        now, today = self.clock(), epoch_ms()
-        try:
-            claims = self._verifier(asked.token, today)
-        except TokenInvalid as invalid:
-            return peer.session.token_refused(asked, invalid.code)
-        if self._revoked.get(claims.sid, 0) > today:
-            return peer.session.token_refused(asked, "unauthenticated")
-        identity = Identity(claims.sub, claims.role, claims.sid, claims.exp - today, claims.name)
-        sockets = self._users.get(claims.sub, set())
-        effects = peer.session.verified(asked, identity, len(sockets), now)
-        if asked.purpose is Purpose.HELLO and peer.session.identity is identity:
-            self._users.setdefault(claims.sub, sockets).add(peer)
-        peer.arm()
-        return effects
+        """Answer what follows from a credential, now or by and by."""
+        return self._identities.verify(peer, asked)
 
     def subscribe(self, peer: Peer, asked: Subscribe) -> None:
         """Join channels in one step, now or after looking them up."""
@@ -138,12 +117,7 @@ class Desk:
         """Leave every channel and give up the place."""
         self._joining.leave_all(peer)
         self._peers.pop(peer, None)
-        user = peer.user
-        sockets = None if user is None else self._users.get(user)
-        if sockets is not None and user is not None:
-            sockets.discard(peer)
-            if not sockets:
-                del self._users[user]
+        self._identities.forget(peer)
 
     # --- what the cell tells ---
 
@@ -162,12 +136,10 @@ class Desk:
         if channel is None or changed.code is None:
             return
         now = self.clock()
-        for peer in self._users_peers(changed.user):
+        peers = list(self._peers) if changed.user is None else self._identities.of(changed.user)
+        for peer in peers:
             if channel.n in peer.channels:
                 peer.perform(peer.session.taken_off(channel.n, changed.code, now))
-
-    def _users_peers(self, user: str | None) -> list[Peer]:
-        return list(self._peers) if user is None else list(self._users.get(user, ()))
 
     def signal(self, key: str, signal: Told) -> None:
         """Show what counts only now, to everybody but whom it is about."""
@@ -182,12 +154,7 @@ class Desk:
 
     def revoked(self, sid: str, until: int) -> None:
         """Close the connections of a sign-in that was ended, and let it in no more."""
-        self._revoked[sid] = until
-        if len(self._revoked) > MAX_REVOKED:
-            del self._revoked[next(iter(self._revoked))]
-        for peer in list(self._peers):
-            if peer.session.identity is not None and peer.session.identity.sid == sid:
-                peer.close(CloseCode.SESSION_REVOKED)
+        self._identities.revoke(sid, until)
 
     def lost_touch(self) -> None:
         """Look where the channels stand."""
@@ -242,6 +209,7 @@ class Desk:
 
     def cancel(self) -> None:
         """Give up what is under way for clients."""
+        self._identities.cancel()
         self._joining.cancel()
         self._asking.cancel()
 

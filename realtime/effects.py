@@ -9,12 +9,12 @@ from realtime.channels import ChannelName
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Whom a token speaks for, and for how many ms it still does."""
+    """Whom a credential speaks for. A token does so for `life_ms` more; a key has None and lives until it is revoked."""
 
     sub: str
     role: str
     sid: str
-    life_ms: int
+    life_ms: int | None
     name: str = ""
 
 
@@ -36,7 +36,7 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class VerifyToken(msgspec.Struct, frozen=True):
-    """Find out whom `token` speaks for."""
+    """Find out whom a credential speaks for: an access token, or an operator's key."""
 
     ref: int
     token: str

@@ -11,6 +11,7 @@ by the feature that answers here. All requests may be sent again: none has a sec
 | `channel.do` | hub -> feature | Acts -> list of Outcome, one for each act in order |
 | `room.<id>` `cnv.<id>` `me.<account>` | feature -> all hubs | list of Event, after they are durable |
 | `channel.access` | feature -> all hubs | AccessChanged |
+| `ops.key` | hub -> feature | an operator's key, as text -> Holder, or nil |
 | `signal.<kind>.<id>` | hub -> all hubs | Signal |
 | `hub.<node>` | hub -> all hubs | Presence, once a second |
 
@@ -85,6 +86,11 @@ def signal_subject(cell: str, kind: str, key: str) -> str:
 def presence_subject(cell: str, node: str) -> str:
     """Answer where a hub tells who is connected to it."""
     return f"cell.{cell}.hub.{node}"
+
+
+def key_subject(cell: str) -> str:
+    """Answer where it is asked whose an operator's key is."""
+    return f"cell.{cell}.ops.key"
 
 
 def revoked_subject(cell: str) -> str:
@@ -177,6 +183,14 @@ class AccessChanged(msgspec.Struct, frozen=True):
     channel: str
     user: str | None = None
     code: str | None = None
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Whose a key is: an operator's id, role and name. A hub relies on it for 5 s at most."""
+
+    id: str
+    role: str
+    name: str
 
 
 # --- what people do ------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from realtime.effects import (
 from realtime.outbox import Outbox
 from realtime.outbox import Wire as Writable
 from realtime.packet import Packet
-from realtime.session import Session
+from realtime.session import Session, State
 from realtime.subscriber import Conflated
 from realtime.wheel import Wheel
 
@@ -71,7 +71,7 @@ class Peer:
     __slots__ = (
         "_cut_at",
         "_desk",
-        "_room",
+        "_turn",
         "_wakes_at",
         "catching",
         "channels",
@@ -87,7 +87,7 @@ class Peer:
         self.channels: set[int] = set()
         self.catching: dict[int, asyncio.Task[None]] | None = None
         self._desk = desk
-        self._room: asyncio.Future[None] | None = None
+        self._turn: asyncio.Future[None] | None = None
         self._cut_at: int | None = None
         self._wakes_at: int | None = None
 
@@ -130,19 +130,27 @@ class Peer:
         """Pay what is owed."""
         self.outbox.drained()
         if not self.outbox.lagging:
-            self._make_room()
+            self._take_turn()
 
     async def room(self) -> None:
         """Wait until the connection takes more, or is closed. One may wait at a time for each channel."""
         while self.outbox.lagging and not self.session.closed:
-            if self._room is None:
-                self._room = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._room)
+            await self._next_turn()
 
-    def _make_room(self) -> None:
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
-        self._room = None
+    async def decided(self) -> None:
+        """Wait until it is known whom the connection speaks for, or it is closed."""
+        while self.session.state is State.VERIFYING:
+            await self._next_turn()
+
+    async def _next_turn(self) -> None:
+        if self._turn is None:
+            self._turn = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._turn)
+
+    def _take_turn(self) -> None:
+        if self._turn is not None and not self._turn.done():
+            self._turn.set_result(None)
+        self._turn = None
 
     # --- the pump ---
 
@@ -169,6 +177,11 @@ class Peer:
                     self._desk.request(self, effect)
                 case _:
                     assert_never(effect)
+
+    def judged(self, effects: list[Effect]) -> None:
+        """Carry out what follows from a credential that had to be asked about."""
+        self.perform(effects)
+        self._take_turn()
 
     def perform_packets(self, packets: list[Packet]) -> None:
         """Write events that were missed, unless the connection is closed on the way."""
@@ -212,5 +225,5 @@ class Peer:
     def end(self) -> None:
         """Take that the connection is over: leave every channel."""
         self.session.end()
-        self._make_room()
+        self._take_turn()
         self._desk.forget(self)

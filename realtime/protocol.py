@@ -32,7 +32,7 @@ ClientKey = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[!-~]+$")
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """First command of a connection. Without a token it is anonymous."""
+    """First command of a connection. `token` is an access token or an operator's key; without one it is anonymous."""
 
     token: str | None = None
     resume: tuple["Resume", ...] = ()
@@ -259,9 +259,9 @@ class Noted(msgspec.Struct, frozen=True):
 
 
 class Refreshed(msgspec.Struct, frozen=True):
-    """The answer to `refresh`; seconds until the new token expires."""
+    """The answer to `refresh`; seconds until the new token expires, null for an operator's key."""
 
-    expires_in: int
+    expires_in: int | None
 
 
 ReplyBody = ChannelState | Welcome | Unsubscribed | Placed | Items | Noted | Refreshed

@@ -2,8 +2,8 @@
 
 Rules of the shell that pumps it:
 - every effect is carried out, in order, before the next call;
-- `VerifyToken` is answered at once with `verified` or `token_refused`, `Subscribe` by and by with `subscribed`,
-  a Request by and by with `answered`;
+- `VerifyToken` is answered with `verified` or `token_refused`, and no frame is fed while the state is VERIFYING;
+  `Subscribe` is answered by and by with `subscribed`, a Request by and by with `answered`;
 - `tick` is called when `deadline` has come; calling it earlier is harmless;
 - after `Close` nothing more is sent, and every method answers no effects.
 Times are ms of a clock that only goes forward.
@@ -60,6 +60,9 @@ MAX_SOCKETS_PER_USER: Final = 8
 MAX_REQUESTS: Final = 64
 SILENCE_MS: Final = protocol.PING_SECONDS * 1000
 DEAD_AFTER_MS: Final = 35_000
+
+
+_CLOSED_BY: Final = {"token_expired": CloseCode.TOKEN_EXPIRED, "unavailable": CloseCode.INTERNAL}
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -145,7 +148,7 @@ class Session:
             if self.closed:
                 break
             if self.state is State.VERIFYING:
-                # Bounded by the frame they came in: the shell answers before it feeds the next one.
+                # Bounded by the frame they came in: the shell feeds the next one after the answer.
                 self._held = commands[done:]
                 break
             effects += self._obey(command, now)
@@ -260,27 +263,29 @@ class Session:
             return self._refreshed(asked.ref, identity, now)
         if sockets >= MAX_SOCKETS_PER_USER:
             return self._close(CloseCode.TOO_MANY_SOCKETS)
-        self.identity = identity
-        self._expires_at = now + identity.life_ms
+        self._become(identity, now)
         held, self._held = self._held, []
         return self._open(now) + self._obey_all(held, now)
 
     def _refreshed(self, ref: int, identity: Identity, now: int) -> list[Effect]:
         if self.identity is None or identity.sub != self.identity.sub:
             return [_refuse(ref, "forbidden")]
+        self._become(identity, now)
+        life = identity.life_ms
+        return [self._reply(ref, protocol.Refreshed(None if life is None else life // 1000), now)]
+
+    def _become(self, identity: Identity, now: int) -> None:
         self.identity = identity
-        self._expires_at = now + identity.life_ms
-        return [self._reply(ref, protocol.Refreshed(identity.life_ms // 1000), now)]
+        self._expires_at = None if identity.life_ms is None else now + identity.life_ms
 
     def token_refused(self, asked: VerifyToken, code: str) -> list[Effect]:
-        """Take that a token is not to be accepted: `unauthenticated` or `token_expired`."""
+        """Take that a token is not accepted: `unauthenticated`, `token_expired`, or `unavailable` for now."""
         if self.closed:
             return []
         refusal = _refuse(asked.ref, code)
         if asked.purpose is Purpose.REFRESH:
             return [refusal]
-        expired = code == "token_expired"
-        return [refusal, *self._close(CloseCode.TOKEN_EXPIRED if expired else CloseCode.UNAUTHENTICATED)]
+        return [refusal, *self._close(_CLOSED_BY.get(code, CloseCode.UNAUTHENTICATED))]
 
     def subscribed(
         self, asked: Subscribe, outcomes: tuple[Joined | NotJoined, ...], now: int
@@ -325,9 +330,11 @@ class Session:
         return [Unsubscribe(n), Send(protocol.encode(protocol.Notice("unsub", protocol.TakenOff(n, code))))]
 
     def going_away(self, deadline_ms: int, spread_ms: int) -> list[Effect]:
-        """Take that the connection will be closed within `deadline_ms`; whoever said hello is told."""
-        if self.state is not State.OPEN:
+        """Take that the connection will be closed within `deadline_ms`. Who has yet to be let in leaves at once."""
+        if self.closed:
             return []
+        if self.state is not State.OPEN:
+            return self._close(CloseCode.DRAINING)
         notice = protocol.Notice("goaway", protocol.GoAway(deadline_ms, spread_ms))
         return [Send(protocol.encode(notice))]
 

@@ -28,7 +28,7 @@ from realtime.handshake import Stream, Turned
 from realtime.outbox import HIGH_WATER, LOW_WATER
 from realtime.peer import CLOSE_GRACE_MS, Peer
 from realtime.rate import Bucket, Rate
-from realtime.session import Session
+from realtime.session import Session, State
 from realtime.shell_sse import EventStream
 
 _log = structlog.get_logger(__name__)
@@ -155,6 +155,8 @@ class Shell:
             async for message in connection:
                 # Read on after a close: the answer to it comes behind what was already sent.
                 peer.perform(session.receive(message, self._desk.clock()))
+                if session.state is State.VERIFYING:
+                    await peer.decided()
         except ConnectionClosed:
             pass  # every way to lose a client ends the same
         except Exception:  # noqa: BLE001 - a fault of ours is told to the client by its code, and logged

@@ -12,6 +12,7 @@ from realtime.events import (
     Admission,
     Done,
     Event,
+    Holder,
     Join,
     Outcome,
     Page,
@@ -68,6 +69,9 @@ class LogSource(Protocol):
     async def tops(self, keys: list[str]) -> list[int]:
         """Answer where channels stand, in order."""
 
+    async def holder(self, key: str) -> Holder | None:
+        """Answer whose an operator's key is; None when it is nobody's."""
+
     async def act(self, act: Act) -> Outcome:
         """Have something done; durable when answered. Doing it again has no second effect."""
 
@@ -105,6 +109,8 @@ class MemorySource:
         self.pages = 0
         self.joins = 0
         self.denied: dict[tuple[str, str | None], str] = {}
+        self.holders: dict[str, Holder] = {}
+        self.key_checks = 0
         self._step = step
         self._channels: dict[str, MemoryChannel] = {}
         self._listeners: list[Hears] = []
@@ -170,6 +176,12 @@ class MemorySource:
         """Answer what was put last."""
         self._ask()
         return [self.channel(key).top for key in keys]
+
+    async def holder(self, key: str) -> Holder | None:
+        """Answer what was noted for the key."""
+        self._ask()
+        self.key_checks += 1
+        return self.holders.get(key)
 
     async def act(self, act: Act) -> Outcome:
         """Do it, once for each client key."""

@@ -19,6 +19,7 @@ from realtime.events import (
     Acts,
     Admission,
     Event,
+    Holder,
     Join,
     Outcome,
     Page,
@@ -49,6 +50,7 @@ _decode_news = msgspec.msgpack.Decoder(list[wire.News]).decode
 _decode_admission = msgspec.msgpack.Decoder(Admission).decode
 _decode_page = msgspec.msgpack.Decoder(Page).decode
 _decode_tops = msgspec.msgpack.Decoder(list[int]).decode
+_decode_holder = msgspec.msgpack.Decoder(Holder | None).decode
 _decode_outcomes = msgspec.msgpack.Decoder(list[Outcome]).decode
 _decode_access = msgspec.msgpack.Decoder(AccessChanged).decode
 _decode_signal = msgspec.msgpack.Decoder(Signal).decode
@@ -162,12 +164,12 @@ class NatsSource:
     async def join(self, asked: Join) -> Admission:
         """Ask the feature."""
         subject = wire.join_subject(self._cell, keyed(asked.channel).kind)
-        return await self._ask(subject, asked, _decode_admission, READ_SECONDS)
+        return await self._ask(subject, _encode(asked), _decode_admission, READ_SECONDS)
 
     async def page(self, asked: PageRequest) -> Page:
         """Ask the feature."""
         subject = wire.page_subject(self._cell, keyed(asked.channel).kind)
-        return await self._ask(subject, asked, _decode_page, READ_SECONDS)
+        return await self._ask(subject, _encode(asked), _decode_page, READ_SECONDS)
 
     async def tops(self, keys: list[str]) -> list[int]:
         """Ask both sides, each for its own."""
@@ -177,14 +179,19 @@ class NatsSource:
             for start in range(0, len(own), wire.MAX_TOPS):
                 part = own[start : start + wire.MAX_TOPS]
                 subject = wire.tops_subject(self._cell, kinds[0])
-                found = await self._ask(subject, TopsRequest(tuple(part)), _decode_tops, READ_SECONDS)
+                asked = _encode(TopsRequest(tuple(part)))
+                found = await self._ask(subject, asked, _decode_tops, READ_SECONDS)
                 tops |= dict(zip(part, found, strict=False))
         return [tops.get(key, 0) for key in keys]
 
-    async def _ask(self, subject: str, asked: object, decode: Callable[[bytes], T], seconds: float) -> T:
+    async def holder(self, key: str) -> Holder | None:
+        """Ask the api."""
+        return await self._ask(wire.key_subject(self._cell), key.encode(), _decode_holder, READ_SECONDS)
+
+    async def _ask(self, subject: str, payload: bytes, decode: Callable[[bytes], T], seconds: float) -> T:
         """Ask until somebody answers or the time is over."""
         loop = asyncio.get_running_loop()
-        payload, end = _encode(asked), loop.time() + seconds
+        end = loop.time() + seconds
         problem = "nobody can answer now"
         while (left := end - loop.time()) > 0:
             try:
@@ -230,7 +237,7 @@ class NatsSource:
                 raise msgspec.DecodeError(f"{len(outcomes)} outcomes of {len(batch)} acts")
             return outcomes
 
-        await _share(batch, self._ask(wire.act_subject(self._cell), asked, decode, ACT_SECONDS))
+        await _share(batch, self._ask(wire.act_subject(self._cell), _encode(asked), decode, ACT_SECONDS))
 
 
 async def _share(batch: list[tuple[Act, asyncio.Future[Outcome]]], asking: Awaitable[list[Outcome]]) -> None:

@@ -32,6 +32,7 @@ from server.chat.responder import Responder
 EPOCH_SECONDS = 1.0
 
 _encode = msgspec.json.Encoder().encode
+_OPERATORS = ("operator", "admin")
 _NOT_NOW = ("unavailable", "overloaded", "fenced", "outcome_unknown")
 
 
@@ -88,7 +89,8 @@ class ChannelDesk:
             return Admission(code="unauthenticated")
         try:
             user = asked.user or ""
-            seen = await self._desk.do(LookAt(key, user, await self._desk.role(key, user)), Seen)
+            role = await self._desk.role(key, user, operator=asked.role in _OPERATORS)
+            seen = await self._desk.do(LookAt(key, user, role), Seen)
         except Rejected as refusal:
             if refusal.code in _NOT_NOW:
                 raise
@@ -106,8 +108,7 @@ class ChannelDesk:
         return Admission(
             epoch=await self._epoch.get(),
             top=seen.top,
-            # Whoever is muted or meets a lock is told so, and until when, by the writer.
-            can_write=asked.user is not None and seen.refusal != "banned",
+            can_write=_can_write(asked, seen),
             receipts=conversation,
             people=conversation,
             snapshot=_encode(snapshot),
@@ -153,13 +154,20 @@ class ChannelDesk:
     async def _ask(self, key: str, act: Act, left_ms: int) -> Answer:
         match act:
             case Say():
-                role = await self._desk.role(key, act.user)
+                role = await self._desk.role(key, act.user, operator=act.role in _OPERATORS)
                 command = self._desk.message(key, act.user, act.name, role, act.text, act.k)
                 return await self._desk.ask(command, left_ms)
             case Ack():
                 return await self._desk.ask(MoveCursors(key, act.user, act.s, 0), left_ms)
             case Read():
                 return await self._desk.ask(MoveCursors(key, act.user, 0, act.s), left_ms)
+
+
+def _can_write(asked: Join, seen: Seen) -> bool:
+    """Tell who may try; whoever is muted or meets a lock is told so, and until when, by the writer."""
+    if asked.user is None or asked.role == "viewer" or seen.refusal == "banned":
+        return False
+    return not seen.buyer_id or asked.user in (seen.buyer_id, seen.merchant_id)
 
 
 def _split(channel: str) -> tuple[str, str]:

@@ -28,6 +28,7 @@ class LogFeature:
             await self._answer(wire.page_subject(self._cell, kind), PageRequest, self.memory.page)
             await self._answer(wire.tops_subject(self._cell, kind), TopsRequest, self._tops)
         await self._answer(wire.act_subject(self._cell), Acts, self._act)
+        await self.client.subscribe(wire.key_subject(self._cell), queue="feature", cb=self._holder)
         await self.client.flush()
 
     async def _answer(self, subject, kind, answer) -> None:
@@ -38,6 +39,9 @@ class LogFeature:
             await message.respond(encode(await answer(msgspec.msgpack.decode(message.data, type=kind))))
 
         await self.client.subscribe(subject, queue="feature", cb=asked)
+
+    async def _holder(self, message) -> None:
+        await message.respond(b"" if self.quiet else encode(await self.memory.holder(message.data.decode())))
 
     async def _tops(self, asked: TopsRequest) -> list[int]:
         return await self.memory.tops(list(asked.channels))

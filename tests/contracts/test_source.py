@@ -12,6 +12,7 @@ from realtime.events import (
     Ack,
     Done,
     Event,
+    Holder,
     Join,
     PageRequest,
     Presence,
@@ -189,6 +190,13 @@ async def test_an_act_that_is_refused_says_why(subject):
     assert await subject.source.act(Say(CHAT, "usr_bob", "Bob", "buyer", "k", "x")) == Refused("muted")
 
 
+async def test_a_key_is_its_holders_or_nobodys(subject):
+    subject.memory.holders["tk_1.ä"] = Holder("opr_1", "viewer", "Ada")
+
+    assert await subject.source.holder("tk_1.ä") == Holder("opr_1", "viewer", "Ada")
+    assert await subject.source.holder("tk_2.x") is None
+
+
 async def test_signals_presence_access_and_ended_sign_ins_are_told(subject):
     signal, presence = Signal("typing", "usr_ada", b"{}"), Presence("h1", {CHAT: 2}, {CHAT: ("usr_ada",)})
     changed = AccessChanged(CHAT, "usr_bob", "banned")
@@ -208,7 +216,8 @@ async def test_without_anybody_who_answers_it_is_unavailable_in_time(tmp_path):
         started = asyncio.get_running_loop().time()
         await subject.source.join(Join(ROOM))
         lonely = NatsSource(subject.source.client, "c2")  # type: ignore[attr-defined]
-        with pytest.raises(SourceUnavailable):
-            await lonely.page(PageRequest(ROOM))
+        asked = (lonely.page(PageRequest(ROOM)), lonely.holder("tk_1.x"))
+        for outcome in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(outcome, SourceUnavailable)
 
         assert asyncio.get_running_loop().time() - started < 3

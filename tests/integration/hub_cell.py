@@ -13,9 +13,10 @@ from websockets.typing import Subprotocol
 from cells.log import connection
 from cells.tokens import Claims
 from realtime.client import RealtimeClient, Update
-from realtime.desk import Desk, DeskSettings, epoch_ms, monotonic_ms
+from realtime.desk import Desk, DeskSettings, monotonic_ms
 from realtime.feed_nats import NatsFeed
 from realtime.hub import Hub
+from realtime.identities import epoch_ms
 from realtime.protocol import SUBPROTOCOL
 from realtime.session import Limits
 from realtime.shell_ws import Settings, Shell

@@ -425,6 +425,28 @@ class TestWhatHubsAsk:
                 assert (await hub.join(join)).code == code
             assert not (await hub.join(Join(f"room:{market.sale}"))).can_write
 
+    @pytest.mark.parametrize(
+        ("role", "writes", "conversation"),
+        (("operator", True, None), ("admin", True, None), ("viewer", False, "not_found")),
+    )
+    async def test_operators_come_in_everywhere_and_write_in_rooms(
+        self, market: Market, role: str, writes: Any, conversation: str | None
+    ) -> None:
+        cnv = (await market.conversation())["id"]
+        async with source(market.cell) as hub:
+            inside = await hub.join(Join(f"room:{market.sale}", "opr_1", role))
+            assert (inside.code, inside.can_write) == (None, writes)
+            other = await hub.join(Join(f"chat:{cnv}", "opr_1", role))
+            assert (other.code, other.can_write) == (conversation, False)
+
+    async def test_an_operator_writes_in_a_room_that_is_locked(self, market: Market) -> None:
+        ok(await market.moderate(market.merchant, action="lock"))
+        async with source(market.cell) as hub:
+            said = Say(f"room:{market.sale}", "opr_1", "Olga", "operator", "k1", "back in a minute")
+            assert isinstance(await hub.act(said), Done)
+        [shown] = await market.messages(market.buyer, f"rooms/{market.sale}")
+        assert shown["author"] == {"id": "opr_1", "name": "Olga", "role": "operator"}
+
     async def test_acts_are_answered_each_for_itself(self, market: Market) -> None:
         cnv = (await market.conversation())["id"]
         bea, otto = market.buyer.user["id"], market.other.user["id"]

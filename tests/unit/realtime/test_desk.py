@@ -6,9 +6,10 @@ import pytest
 
 from cells.tokens import Claims
 from realtime.codes import CloseCode
-from realtime.desk import Desk, DeskSettings, epoch_ms
+from realtime.desk import Desk, DeskSettings
 from realtime.feed import MemoryFeed
 from realtime.hub import Hub
+from realtime.identities import epoch_ms
 from realtime.packet import Packet
 from realtime.peer import CLOSE_GRACE_MS, Peer
 from realtime.session import DEAD_AFTER_MS, MAX_SOCKETS_PER_USER, Limits, Session

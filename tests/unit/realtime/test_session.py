@@ -89,14 +89,18 @@ def test_commands_behind_a_hello_in_one_frame_wait_for_the_verdict():
 
 @pytest.mark.parametrize(
     ("code", "close"),
-    (("unauthenticated", CloseCode.UNAUTHENTICATED), ("token_expired", CloseCode.TOKEN_EXPIRED)),
+    (
+        ("unauthenticated", CloseCode.UNAUTHENTICATED),
+        ("token_expired", CloseCode.TOKEN_EXPIRED),
+        ("unavailable", CloseCode.INTERNAL),
+    ),
 )
 def test_a_refused_token_is_told_and_closes(code, close):
     session = new_session()
     asked = asking_token(session.receive(command("hello", {"token": "t"}), 0))
     effects = session.token_refused(asked, code)
 
-    assert sent(effects) == [{"r": 1, "e": {"code": code, "temp": False}}]
+    assert sent(effects) == [{"r": 1, "e": {"code": code, "temp": code == "unavailable"}}]
     assert close_code(effects) == close
 
 
@@ -500,7 +504,24 @@ def test_goaway_is_told_to_those_who_said_hello_and_changes_nothing():
         {"t": "goaway", "d": {"deadline_ms": 1_000, "spread_ms": 500}}
     ]
     assert isinstance(session.receive(command("sub", {"ch": CHANNEL}), 0)[0], Subscribe)
-    assert new_session().going_away(1_000, 500) == []
+
+
+def test_who_has_yet_to_be_let_in_is_sent_away_at_once_and_not_twice():
+    session = new_session()
+
+    assert session.going_away(1_000, 500) == [Close(CloseCode.DRAINING)]
+    assert session.going_away(1_000, 500) == []
+
+
+def test_an_operators_key_has_no_end_of_its_own():
+    session = signed_in(identity=Identity("opr_1", "operator", "", None, "Ada"))
+    session.heard(10**9)
+    asked = asking_token(session.receive(command("refresh", {"token": "tk_2"}, i=2), 10**9))
+
+    assert close_code(session.tick(10**9)) is None
+    assert sent(session.verified(asked, Identity("opr_1", "operator", "", None), 1, 10**9)) == [
+        {"r": 2, "d": {"expires_in": None}}
+    ]
 
 
 @pytest.mark.parametrize(
