@@ -17,6 +17,8 @@ from cells.telemetry.sample import Distribution, Sample
 
 SILENT_SECONDS: Final = 5.0
 LATE_SECONDS: Final = 2.5
+# Two clocks do not run alike.
+TOLERANCE_SECONDS: Final = 0.5
 # Full policy: the run that was silent longest is summed up and forgotten; while all of them are heard of, no other
 # one is taken.
 MAX_RUNS: Final = 64
@@ -94,7 +96,8 @@ class Sums:
     def _begin(self, sample: Sample, now: float) -> None:
         """Take on a run. What it counted before anybody listened belongs to the totals and to no second."""
         age = (sample.at - sample.since) / 1000
-        before = _EMPTY if 0 <= age <= now - self._started else sample
+        heard_of_from_the_start = 0 <= age <= now - self._started + TOLERANCE_SECONDS
+        before = _EMPTY if heard_of_from_the_start else sample
         self._grow(before, sample, now - age, now)
         self._runs[sample.life] = _Run(sample, now)
 
