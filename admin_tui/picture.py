@@ -108,11 +108,17 @@ class Picture(msgspec.Struct, frozen=True):
 
     @property
     def why_not(self) -> str:
-        """Why nothing can be changed now; empty where it can."""
+        """Why nothing can be changed at the selected cell now; empty where it can."""
+        return self.why_not_at(self.selected)
+
+    def why_not_at(self, cell: str) -> str:
+        """Why nothing can be changed at a cell now; empty where it can."""
         if self.replay is not None:
             return "This is a replay: nothing can be changed in the past. Back to now: End or :live"
         if not self.operate:
             return "This dashboard is read-only. Start it with: titan top --operate"
-        if self.role not in ACTING_ROLES:
-            return f"The key has the role {self.role or 'unknown'}; acting needs operator or admin."
+        found = self.cell(cell)
+        role = found.role if found is not None else ""
+        if role not in ACTING_ROLES:
+            return f"The key has the role {role or 'unknown'} at {cell}; acting needs operator or admin."
         return ""

@@ -1,0 +1,54 @@
+"""From feeds to the app: one worker a cell, and a mailbox that keeps the newest of each."""
+
+from typing import Final
+
+from textual.message import Message
+from textual.message_pump import MessagePump
+
+from admin_tui.feed import Feed, Lost, Regained
+from admin_tui.wire import Frame
+
+
+class Mailbox:
+    """What was heard and not yet taken. Full policy: of each cell the newest frame and the newest state are kept."""
+
+    def __init__(self) -> None:
+        self._frames: dict[str, Frame] = {}
+        self._states: dict[str, Lost | Regained] = {}
+
+    def put(self, cell: str, heard: Frame | Lost | Regained) -> bool:
+        """Keep what was heard; True where nothing was waiting, so that it has to be said that something is now."""
+        was_empty = not self._frames and not self._states
+        if isinstance(heard, Frame):
+            self._frames[cell] = heard
+        else:
+            self._states[cell] = heard
+        return was_empty
+
+    def take(self) -> tuple[dict[str, Lost | Regained], dict[str, Frame]]:
+        """Return everything and keep nothing."""
+        states, frames = self._states, self._frames
+        self._states, self._frames = {}, {}
+        return states, frames
+
+
+class FrameArrived(Message):
+    """Something is in the mailbox. Says no more, so that any number of them is as good as one."""
+
+    def can_replace(self, message: Message) -> bool:
+        """Tell that an earlier one is not needed."""
+        return isinstance(message, FrameArrived)
+
+
+LOST_READER: Final = "the feed ended"
+
+
+async def listen(feed: Feed, cell: str, mailbox: Mailbox, to: MessagePump) -> None:
+    """Put what a feed tells into the mailbox until the feed ends."""
+    last: Frame | Lost | Regained | None = None
+    async for heard in feed.frames():
+        last = heard
+        if mailbox.put(cell, heard):
+            to.post_message(FrameArrived())
+    if not isinstance(last, Lost) and mailbox.put(cell, Lost(LOST_READER, final=True)):
+        to.post_message(FrameArrived())

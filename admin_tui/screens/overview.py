@@ -1,0 +1,10 @@
+"""Mode overview."""
+
+from admin_tui.screens.base import TopScreen
+
+
+class OverviewScreen(TopScreen):
+    """Mode overview."""
+
+    MODE = "overview"
+    TITLE = "Overview"
