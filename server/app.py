@@ -30,6 +30,7 @@ from server.chat import feature as chat
 from server.checkout import feature as checkout
 from server.feed import feature as feed
 from server.flash_sale import feature as flash_sale
+from server.ops import feature as ops
 from server.orders import feature as orders
 from server.push import feature as push
 from server.store import engine
@@ -86,17 +87,18 @@ def features(
     parts: Parts, revocations: Revocations, passwords: Passwords, projected: Projected
 ) -> tuple[Feature, ...]:
     """List the features of the shop."""
-    sales = flash_sale.writer_client(parts)
+    sales, talkers = flash_sale.writer_client(parts), chat.writer_client(parts)
     return (
         accounts.assemble(parts, revocations, passwords),
         catalogue.assemble(parts, projected),
         flash_sale.assemble(parts, sales, projected),
         checkout.assemble(parts, sales),
         orders.assemble(parts, projected),
-        chat.assemble(parts, projected),
+        chat.assemble(parts, talkers, projected),
         feed.assemble(parts),
         webhooks.assemble(parts),
         push.assemble(parts),
+        ops.assemble(parts, sales, talkers, projected),
     )
 
 

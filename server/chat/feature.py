@@ -15,11 +15,21 @@ from server.store.waiting import Projected
 from server.web.feature import Feature, Parts
 
 
-def assemble(parts: Parts, projected: Projected) -> Feature:
+def desk_of(parts: Parts, writer: WriterClient[Command, Answer], projected: Projected) -> ChatDesk:
+    """Return a desk over the writer's client."""
+    views = SaleViews(parts.bus, parts.config.cell)
+    return ChatDesk(writer, views, parts.log, projected, parts.clock)
+
+
+def writer_client(parts: Parts) -> WriterClient[Command, Answer]:
+    """Return the client of chat's writer that features share. It has to be started."""
+    return WriterClient(parts.bus, parts.config.cell, parts.clock, WIRE)
+
+
+def assemble(parts: Parts, writer: WriterClient[Command, Answer], projected: Projected) -> Feature:
     """Offer conversations and rooms, over HTTP and to the hubs."""
     cell = parts.config.cell
-    writer: WriterClient[Command, Answer] = WriterClient(parts.bus, cell, parts.clock, WIRE)
-    desk = ChatDesk(writer, SaleViews(parts.bus, cell), parts.log, projected, parts.clock)
+    desk = desk_of(parts, writer, projected)
     history = History(parts.log)
     channels = ChannelDesk(desk, history, Epoch(parts.log), parts.clock)
     responder = Responder(parts.bus)

@@ -35,7 +35,12 @@ class Responder:
 
     async def listen(self, subject: str, kind: type[T], answer: Callable[[T], Awaitable[object]]) -> None:
         """Answer requests of a kind on a subject. `answer` may raise `Rejected` or `LogUnavailable`: not now."""
-        decode = msgspec.msgpack.Decoder(kind).decode
+        await self.serve(subject, msgspec.msgpack.Decoder(kind).decode, answer)
+
+    async def serve(
+        self, subject: str, decode: Callable[[bytes], T], answer: Callable[[T], Awaitable[object]]
+    ) -> None:
+        """Like `listen`, for payloads that are read otherwise. `decode` may raise `MsgspecError`."""
 
         async def received(message: Msg) -> None:
             if len(self._running) >= AT_ONCE:

@@ -7,7 +7,6 @@ from litestar import Request, Response, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
-from cells.kernel.errors import Rejected
 from server.checkout.adapters import Checkout
 from server.checkout.confirm import confirm, order_of
 from server.orders.model import Order
@@ -16,7 +15,7 @@ from server.payments.rules import METHODS
 from server.web import problem
 from server.web.auth import BEARER, Actor, requires
 from server.web.body import Json
-from server.web.idempotent_http import IdempotencyKey
+from server.web.idempotent_http import IdempotencyKey, demanded
 from server.web.problem import refusals
 
 HoldId = Annotated[str, Parameter(max_length=64)]
@@ -70,10 +69,9 @@ def handlers(checkout: Checkout) -> tuple[HTTPRouteHandler, ...]:
         idempotency_key: IdempotencyKey = None,
     ) -> Response[Order]:
         """Pay for a hold and turn it into an order. Needs an Idempotency-Key; a repeat answers the same order."""
-        if idempotency_key is None:
-            raise Rejected("idempotency_key_required", "Send an Idempotency-Key header of your choice.")
+        key = demanded(idempotency_key)
         try:
-            paid = await confirm(checkout, hold_id, request.user.id, data.payment_method, idempotency_key)
+            paid = await confirm(checkout, hold_id, request.user.id, data.payment_method, key)
         except Repeated as refusal:
             answer = problem.on_error(request, refusal)
             answer.headers["idempotency-replayed"] = "true"

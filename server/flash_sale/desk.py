@@ -28,6 +28,7 @@ from server.flash_sale.model import (
     ReleaseHold,
     SaleFound,
     Step,
+    ThrottleSale,
 )
 from server.flash_sale.ports import Sales, accepted
 from server.flash_sale.views import SaleViews
@@ -79,12 +80,40 @@ class SaleDesk:
             )
         )
 
-    async def move(self, actor: Actor, sale_id: str, step: Step, reason: str, command_id: str) -> SaleView:
+    async def move(
+        self,
+        actor: Actor,
+        sale_id: str,
+        step: Step,
+        reason: str,
+        command_id: str,
+        expected_revision: int | None = None,
+    ) -> SaleView:
         """Take a step of a sale's life; repeating it with the same `command_id` changes nothing."""
         if not is_id("sal", sale_id):
             raise Rejected("not_found", _NO_SALE)
         merchant_id, name = ("", actor.name) if actor.is_operator else (actor.id, "")
-        return await self._sale(MoveSale(sale_id, command_id, step, actor.id, merchant_id, reason, name))
+        return await self._sale(
+            MoveSale(sale_id, command_id, step, actor.id, merchant_id, reason, name, expected_revision)
+        )
+
+    async def throttle(
+        self,
+        operator: Actor,
+        sale_id: str,
+        per_second: int | None,
+        reason: str,
+        command_id: str,
+        expected_revision: int | None = None,
+    ) -> SaleView:
+        """Limit the holds that a sale grants in a second, or lift the limit; repeatable like `move`."""
+        if not is_id("sal", sale_id):
+            raise Rejected("not_found", _NO_SALE)
+        return await self._sale(
+            ThrottleSale(
+                sale_id, command_id, per_second, operator.id, reason, operator.name, expected_revision
+            )
+        )
 
     async def _sale(self, command: Command) -> SaleView:
         answer = accepted(await self._sales.ask(command))

@@ -73,6 +73,10 @@ class Authenticator:
             raise Rejected("unauthenticated", "The session was ended; log in again.")
         return Actor(claims.sub, claims.role, claims.name, claims.sid, claims.exp)  # type: ignore[arg-type]  # mypy does not narrow a str by `in`
 
+    async def operator(self, key: str) -> Actor | None:
+        """Return the operator whose key this is. Raises `LogUnavailable`."""
+        return await self._check_key(key)
+
     async def actor(self, header: str | bytes | None) -> Actor:
         """Return the account or the operator behind a credential. Raises `Rejected` (401)."""
         credential = _bearer(header)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from litestar import Request, Response
 from litestar.params import HeaderParameter
 
+from cells.kernel.errors import Rejected
 from cells.kernel.ids import slot_in
 from server.web import idempotency
 from server.web.auth import Actor
@@ -19,6 +20,13 @@ IdempotencyKey = Annotated[
         description="A retry with the same key and body gets the first answer, for 24 hours at least.",
     ),
 ]
+
+
+def demanded(key: str | None) -> str:
+    """Return the key of a write that is not done without one. Raises `Rejected` (idempotency_key_required)."""
+    if key is None:
+        raise Rejected("idempotency_key_required", "Send an Idempotency-Key header of your choice.")
+    return key
 
 
 async def same_request(request: Request[Actor, Any, Any], key: str | None) -> idempotency.Request:
