@@ -125,7 +125,7 @@ class Folded:
             "held",
             event.at,
             event.at + 120_000,
-            None,
+            0,
             event.position,
         )
         self._change(event.sale, available=sale.available - n, held=sale.held + n, holds=sale.holds + 1)

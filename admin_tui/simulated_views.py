@@ -80,14 +80,14 @@ def frame(log: SimulatedLog, folded: Folded, now: int, processes: SimulatedProce
         folded.position,
         first=1,
         last=len(log.events),
-        slots=[[0, 4095]],
+        slots=[(0, 4095)],
         log=wire.LogState(
             1,
             len(log.events),
             "9f3c",
             folded.position,
             "always",
-            "ok",
+            "sound",
             folded.position,
             chance.uniform(2, 40),
         ),
@@ -180,14 +180,14 @@ def pages(name: str, log: SimulatedLog, folded: Folded, params: Params) -> dict[
 
 
 def messages(folded: Folded, sale: str, params: Params) -> dict[str, Any]:
-    """Return a room's messages before a number, the oldest first."""
+    """Return a room's messages before a number, the newest first."""
     before = int(params.get("before", 1 << 60))
     rows = [row for row in folded.messages[sale] if row.s < before][-int(params.get("limit", 50)) :]
-    return {"items": rows, "next": rows[0].s if rows and rows[0].s > 1 else None}
+    return {"items": rows[::-1], "position": folded.position}
 
 
 def lines(log: SimulatedLog, params: Params) -> dict[str, Any]:
-    """Return a page of the log, the newest first unless it goes on after a position."""
+    """Return a stretch of the log, in its order: the newest, or what is next to a position."""
     limit = int(params.get("limit", 100))
     subject = re.compile(_pattern(params.get("subject", ">")))
     folded = Folded()
@@ -201,8 +201,10 @@ def lines(log: SimulatedLog, params: Params) -> dict[str, Any]:
         and params.get("type", line.type) == line.type
         and int(params.get("after", 0)) < line.position < int(params.get("before", 1 << 60))
     ]
-    items = found[:limit] if "after" in params else found[::-1][:limit]
-    return {"items": items, "first": 1, "last": len(log.events)}
+    items = found[:limit] if "after" in params else found[-limit:]
+    start = items[0].position if items and len(items) == limit and "after" not in params else 1
+    end = items[-1].position if items and len(items) == limit and "after" in params else len(log.events)
+    return {"items": items, "first": 1, "last": len(log.events), "start": start, "end": end}
 
 
 def _pattern(subject: str) -> str:

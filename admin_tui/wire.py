@@ -91,7 +91,7 @@ class SaleRow(msgspec.Struct, frozen=True):
 
 
 class Move(msgspec.Struct, frozen=True):
-    """One decision about a sale, as the log has it."""
+    """One decision about a sale, as the log has it; `name` is that of an operator."""
 
     at: int
     position: int = 0
@@ -99,6 +99,7 @@ class Move(msgspec.Struct, frozen=True):
     what: str = ""
     reason: str = ""
     throttle: int | None = None
+    name: str = ""
 
 
 class OrderRow(msgspec.Struct, frozen=True):
@@ -117,7 +118,7 @@ class OrderRow(msgspec.Struct, frozen=True):
 
 
 class HoldRow(msgspec.Struct, frozen=True):
-    """A hold, settled or not."""
+    """A hold; `settled_at` is 0 for as long as it is held."""
 
     id: str
     sale_id: str = ""
@@ -127,7 +128,7 @@ class HoldRow(msgspec.Struct, frozen=True):
     status: str = ""
     created_at: int = 0
     expires_at: int = 0
-    settled_at: int | None = None
+    settled_at: int = 0
     position: int = 0
 
 
@@ -138,8 +139,8 @@ class RoomRow(msgspec.Struct, frozen=True):
     title: str = ""
     messages: int = 0
     deleted: int = 0
-    last_at: int | None = None
-    rate_60s: float = 0.0
+    last_at: int = 0
+    rate_60s: int = 0
     locked: bool = False
     slow_ms: int = 0
     muted: int = 0
@@ -219,7 +220,7 @@ class Frame(msgspec.Struct, frozen=True):
     catching_up: bool = False
     first: int = 0
     last: int = 0
-    slots: Any = None
+    slots: list[tuple[int, int]] = []
     log: LogState = LogState()
     totals: Totals = Totals()
     series: list[Series] = []
@@ -245,7 +246,7 @@ class CellRow(msgspec.Struct, frozen=True):
     id: str
     state: str = ""
     reason: str = ""
-    slots: Any = None
+    slots: list[tuple[int, int]] = []
     api: str = ""
     realtime: str = ""
     position: int = 0
@@ -256,8 +257,8 @@ class CellRow(msgspec.Struct, frozen=True):
     sockets: int = 0
     lag_ms: float = 0.0
     restarts: int = 0
-    down: Any = None
-    alerts: Any = None
+    down: int = 0
+    alerts: int = 0
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -278,6 +279,14 @@ class OperatorRow(msgspec.Struct, frozen=True):
     created_at: int = 0
 
 
+class EventRow(msgspec.Struct, frozen=True):
+    """An event as it lies in the log, without what is secret."""
+
+    type: str = ""
+    version: int = 0
+    data: dict[str, Any] = {}
+
+
 class Commit(msgspec.Struct, frozen=True):
     """One message of the log with everything in it but secrets."""
 
@@ -288,7 +297,7 @@ class Commit(msgspec.Struct, frozen=True):
     prev: str = ""
     hash: str = ""
     size: int = 0
-    events: list[Any] = []
+    events: list[EventRow] = []
 
 
 class Cells(msgspec.Struct, frozen=True):
@@ -308,6 +317,8 @@ class Sales(msgspec.Struct, frozen=True):
 
     items: list[SaleRow] = []
     next: str | None = None
+    position: int = 0
+    target: int | None = None
 
 
 class SaleDetail(msgspec.Struct, frozen=True):
@@ -316,6 +327,7 @@ class SaleDetail(msgspec.Struct, frozen=True):
     sale: SaleRow
     moves: list[Move] = []
     position: int = 0
+    target: int | None = None
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -323,6 +335,8 @@ class Orders(msgspec.Struct, frozen=True):
 
     items: list[OrderRow] = []
     next: str | None = None
+    position: int = 0
+    target: int | None = None
 
 
 class Holds(msgspec.Struct, frozen=True):
@@ -330,28 +344,34 @@ class Holds(msgspec.Struct, frozen=True):
 
     items: list[HoldRow] = []
     next: str | None = None
+    position: int = 0
+    target: int | None = None
 
 
 class Rooms(msgspec.Struct, frozen=True):
     """The rooms of a cell."""
 
     items: list[RoomRow] = []
-    next: str | None = None
+    position: int = 0
+    target: int | None = None
 
 
 class Messages(msgspec.Struct, frozen=True):
-    """A page of a room's messages."""
+    """The newest messages of a room, the newest first; `before` the last one's `s` is the next page."""
 
     items: list[MessageRow] = []
-    next: Any = None
+    position: int = 0
+    target: int | None = None
 
 
 class Lines(msgspec.Struct, frozen=True):
-    """A page of the log."""
+    """A stretch of the log, in its order. All between `start` and `end` was looked at; the log is `first` to `last`."""
 
     items: list[Line] = []
     first: int = 0
     last: int = 0
+    start: int = 0
+    end: int = 0
 
 
 class Checks(msgspec.Struct, frozen=True):
