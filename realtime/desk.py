@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from cells.telemetry.instruments import Metrics
 from realtime.asking import Asking
 from realtime.channels import keyed
 from realtime.codes import CloseCode
@@ -28,6 +29,7 @@ from realtime.protocol import Signal, encode
 from realtime.session import Limits
 from realtime.source import LogSource
 from realtime.tokens import TokenVerifier
+from realtime.traffic import Traffic
 from realtime.wheel import STEP_MS, Wheel
 from realtime.whereabouts import Whereabouts
 
@@ -61,10 +63,13 @@ class Desk:
         source: LogSource,
         verifier: TokenVerifier,
         clock: Callable[[], int] = monotonic_ms,
+        *,
+        traffic: Traffic | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
         self.stuck_ms = settings.stuck_ms
+        self.traffic = traffic or Traffic(Metrics())
         self.wheel: Wheel[Peer] = Wheel(clock())
         self.draining = False
         self._hub = hub

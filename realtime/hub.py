@@ -52,6 +52,11 @@ class Hub:
         """Answer the `log` channels."""
         return (each for each in self._channels.values() if isinstance(each, LogChannel))
 
+    @property
+    def channels(self) -> int:
+        """How many channels are kept."""
+        return len(self._channels)
+
     def names(self) -> Iterable[ChannelName]:
         """Answer the channels that somebody is subscribed to."""
         return [channel.name for channel in self._channels.values()]

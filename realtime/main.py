@@ -10,11 +10,14 @@ from typing import Final
 import structlog
 
 from cells.config import CellConfig
+from cells.kernel.clock import SystemClock
 from cells.log import connection
 from cells.log.jetstream import JetStreamLog
 from cells.log.marks import MarkKeeper
 from cells.log.port import LogUnavailable
 from cells.process import Process
+from cells.telemetry.instruments import Metrics
+from cells.telemetry.publish import publishing
 from cells.tokens import KeyFolderError, Keyring, load_or_create_keys
 from cells.trouble import Trouble
 from realtime.desk import Desk, DeskSettings, monotonic_ms
@@ -24,6 +27,7 @@ from realtime.hub import Hub
 from realtime.session import Limits
 from realtime.shell_ws import HANDSHAKES, MAX_CONNECTIONS, MAX_UNDECIDED, Settings, Shell
 from realtime.source_nats import NatsSource
+from realtime.traffic import Traffic
 
 _log = structlog.get_logger(__name__)
 
@@ -56,10 +60,16 @@ async def _serve(
     feed.watch(hub.publish)
     feed.interest(lambda: [name.id for name in hub.names() if name.kind == "sale"])
     told = DeskSettings(f"{config.cell}-{process.name}-{os.getpid()}", Limits(rates=config.rate_limits))
-    desk = Desk(told, hub, feed, source, keys.verifier().verify)
+    metrics = Metrics()
+    desk = Desk(told, hub, feed, source, keys.verifier().verify, traffic=Traffic(metrics))
+    metrics.gauge("titan_sockets", lambda: desk.connections)
+    metrics.gauge("titan_channels", lambda: hub.channels)
     shell = Shell(_settings(config), desk)
     await source.start()
-    async with asyncio.TaskGroup() as tasks:
+    async with (
+        asyncio.TaskGroup() as tasks,
+        publishing(metrics, feed.client, config.cell, process.name, SystemClock()),
+    ):
 
         def start_anew(epoch: str) -> None:
             _log.warning("the log was made anew, so clients start anew", epoch=epoch)

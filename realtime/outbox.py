@@ -75,13 +75,16 @@ class Outbox:
         """Note that the wire is over its high-water mark."""
         self.lagging_since = now
 
-    def drained(self) -> None:
-        """Note that the wire is below its low-water mark, and pay what is owed."""
+    def drained(self) -> int:
+        """Note that the wire is below its low-water mark, pay what is owed, and answer how many events that were."""
         self.lagging_since = None
+        paid = 0
         while self._owed and not self.lagging:
             channel, position = self._owed.popitem()
             if position < channel.top:
                 self._wire.write(channel.event_after(position))
+                paid += 1
+        return paid
 
     def stuck_at(self, stuck_ms: int = STUCK_MS) -> int | None:
         """Answer when the wire will not have drained for too long; None while it does not lag."""

@@ -23,6 +23,7 @@ from realtime.outbox import Wire as Writable
 from realtime.packet import Packet
 from realtime.session import Session, State
 from realtime.subscriber import Conflated
+from realtime.traffic import Traffic
 from realtime.wheel import Wheel
 
 # A client has this long to answer a close before its connection is cut.
@@ -48,6 +49,7 @@ class Reception(Protocol):
     clock: Callable[[], int]
     wheel: "Wheel[Peer]"
     stuck_ms: int
+    traffic: Traffic
 
     def verify(self, peer: "Peer", asked: VerifyToken) -> list[Effect]:
         """Answer what follows from the token."""
@@ -103,17 +105,24 @@ class Peer:
         """Write the channel's event now, or owe it while the connection lags."""
         if self.outbox.offer(channel, packet):
             self.session.last_out = now
+            self._desk.traffic.deliveries.value += 1
+        else:
+            self._desk.traffic.latest_shed.value += 1
 
     def deliver(self, packet: Packet, now: int) -> None:
         """Write events now; a connection over its budget is closed and makes up by resuming."""
         if self.outbox.send(packet):
             self.session.last_out = now
+            self._desk.traffic.deliveries.value += 1
         elif not self.session.closed:
             self.close(CloseCode.SLOW)
 
     def signal(self, packet: Packet) -> None:
         """Write now or never."""
-        self.outbox.signal(packet)
+        if self.outbox.signal(packet):
+            self._desk.traffic.deliveries.value += 1
+        else:
+            self._desk.traffic.signals_shed.value += 1
 
     # --- Listener ---
 
@@ -128,7 +137,7 @@ class Peer:
 
     def drained(self) -> None:
         """Pay what is owed."""
-        self.outbox.drained()
+        self._desk.traffic.deliveries.value += self.outbox.drained()
         if not self.outbox.lagging:
             self._take_turn()
 
@@ -218,6 +227,7 @@ class Peer:
         self.session.end()
         self.end()
         if self._cut_at is None:
+            self._desk.traffic.closed(code)
             self.wire.start_close(code, retry_ms)
             self._cut_at = self._desk.clock() + CLOSE_GRACE_MS
             self.arm()

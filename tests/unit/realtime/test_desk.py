@@ -4,19 +4,24 @@ import json
 
 import pytest
 
+from cells.telemetry.instruments import Metrics
 from cells.tokens import Claims
+from realtime.channels import ChannelName
 from realtime.codes import CloseCode
 from realtime.desk import Desk, DeskSettings
 from realtime.feed import MemoryFeed
 from realtime.hub import Hub
 from realtime.identities import epoch_ms
+from realtime.latest import LatestChannel
+from realtime.outbox import BUDGET
 from realtime.packet import Packet
 from realtime.peer import CLOSE_GRACE_MS, Peer
 from realtime.session import DEAD_AFTER_MS, MAX_SOCKETS_PER_USER, Limits, Session
 from realtime.source import MemorySource
 from realtime.tokens import KnownTokens
+from realtime.traffic import Traffic
 from realtime.wheel import STEP_MS
-from tests.unit.realtime.builders import command
+from tests.unit.realtime.builders import SALE, command, sale_view
 
 
 class QuietWire:
@@ -26,12 +31,13 @@ class QuietWire:
         self.frames: list[bytes] = []
         self.closed_with: int | None = None
         self.was_cut = False
+        self.held = 0
 
     def write(self, packet: Packet) -> None:
         self.frames.append(packet.payload)
 
     def buffered(self) -> int:
-        return 0
+        return self.held
 
     def place(self, epoch: str, position: int) -> None:
         """Is not looked at."""
@@ -46,14 +52,28 @@ class QuietWire:
 class Stage:
     def __init__(self) -> None:
         self.now = 0
+        self.metrics = Metrics()
         today = epoch_ms()
         known = {
             "ada": Claims(sub="usr_1", role="buyer", sid="s1", exp=today + 20_000, iat=today, name="Ada")
         }
         clock = lambda: self.now  # noqa: E731 - a clock that reads what the test sets
         self.desk = Desk(
-            DeskSettings("h"), Hub(clock), MemoryFeed(), MemorySource(), KnownTokens(known), clock
+            DeskSettings("h"),
+            Hub(clock),
+            MemoryFeed(),
+            MemorySource(),
+            KnownTokens(known),
+            clock,
+            traffic=Traffic(self.metrics),
         )
+
+    def counted(self) -> dict[str, int]:
+        return {
+            key.removeprefix("titan_"): each.value
+            for key, each in self.metrics.counters.items()
+            if each.value
+        }
 
     def arrive(self, token: str | None = None) -> tuple[Peer, QuietWire]:
         wire = QuietWire()
@@ -113,3 +133,33 @@ def test_nothing_is_written_after_a_close(stage):
 
     assert len(wire.frames) == before
     assert json.loads(wire.frames[0])["d"]["node"] == "h"
+
+
+def test_what_goes_out_and_what_is_shed_is_counted(stage):
+    peer, wire = stage.arrive()
+    channel = LatestChannel(ChannelName("sale", SALE), 1, "e1", sale_view(1), 0)
+    packet = Packet(b"{}")
+    peer.offer(channel, packet, 0)
+    peer.signal(packet)
+    peer.deliver(packet, 0)
+    assert stage.counted() == {"deliveries_total": 3}
+
+    peer.stalled()
+    peer.signal(packet)
+    peer.offer(channel, packet, 0)
+    peer.offer(channel, packet, 0)
+    peer.deliver(packet, 0)
+    shed = {'shed_total{class="signal"}': 1, 'shed_total{class="latest"}': 2}
+    assert stage.counted() == {"deliveries_total": 4, **shed}
+
+    channel.newest = sale_view(2)
+    channel.advance(0)
+    peer.drained()
+    assert stage.counted() == {"deliveries_total": 5, **shed}
+
+    peer.stalled()
+    wire.held = BUDGET
+    peer.deliver(packet, 0)
+    peer.close(CloseCode.DRAINING)
+    slow = {'shed_total{class="slow"}': 1, f'closes_total{{code="{CloseCode.SLOW}"}}': 1}
+    assert stage.counted() == {"deliveries_total": 5, **shed, **slow}
