@@ -28,7 +28,9 @@ class _Outgoing(msgspec.Struct, array_like=True, frozen=True):
     events: list[msgspec.Raw]
 
 
-class _Incoming(msgspec.Struct, array_like=True, frozen=True):
+class Written(msgspec.Struct, array_like=True, frozen=True):
+    """A commit whose events are not decoded yet: name, schema version and fields of each."""
+
     version: int
     at: int
     prev: bytes
@@ -44,7 +46,7 @@ class Header(msgspec.Struct, array_like=True, frozen=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Incoming)
+_decoder = msgspec.msgpack.Decoder(Written)
 _header = msgspec.msgpack.Decoder(Header)
 
 
@@ -67,6 +69,11 @@ def decode(registry: Registry, body: bytes) -> Commit:
     """Decode a stored commit. Raises `UnknownEvent`, or `msgspec.DecodeError` where the bytes are no commit."""
     raw = _decoder.decode(body)
     return Commit(raw.version, raw.at, raw.prev, [registry.restore(*event) for event in raw.events])
+
+
+def take_apart(body: bytes) -> Written:
+    """Decode a stored commit of any aggregate but for its events. Raises `msgspec.DecodeError`."""
+    return _decoder.decode(body)
 
 
 def peek(body: bytes) -> Header:

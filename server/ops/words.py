@@ -167,7 +167,7 @@ class SaleRow(msgspec.Struct, frozen=True):
 
 
 class Move(msgspec.Struct, frozen=True):
-    """A change of a sale. `what` is the step that was taken, or `throttle`."""
+    """A change of a sale. `what` is the step that was taken, or `throttle`; `name` is an operator's."""
 
     at: int
     position: int
@@ -175,6 +175,7 @@ class Move(msgspec.Struct, frozen=True):
     what: str
     reason: str
     throttle: int | None = None
+    name: str = ""
 
 
 class OrderRow(msgspec.Struct, frozen=True):
@@ -225,6 +226,7 @@ class RoomRow(msgspec.Struct, frozen=True):
 class MessageRow(msgspec.Struct, frozen=True):
     """A message of a room. `s` is its place in the room's channel."""
 
+    id: str
     room: str
     s: int
     user: str
@@ -233,7 +235,6 @@ class MessageRow(msgspec.Struct, frozen=True):
     text: str
     at: int
     deleted: bool
-    id: str = ""
 
 
 class EventRow(msgspec.Struct, frozen=True):
@@ -370,11 +371,16 @@ class Messages(msgspec.Struct, frozen=True):
 
 
 class Lines(msgspec.Struct, frozen=True):
-    """A stretch of the log, in its order. `first` and `last` are the ends of the log."""
+    """A stretch of the log, in its order. `first` and `last` are the ends of the log.
+
+    All of the log between `start` and `end` was looked at, both included: go on `before` the one or `after` the other.
+    """
 
     items: list[Line]
     first: int
     last: int
+    start: int = 0
+    end: int = 0
 
 
 class CommitDetail(msgspec.Struct, frozen=True):
