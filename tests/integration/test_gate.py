@@ -1,9 +1,8 @@
 """The gate refuses nobody wrongly, whatever it was restored to, and repairs itself."""
 
 import asyncio
-import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import ClassVar
 
 import pytest
@@ -20,6 +19,16 @@ from tests.contracts.valkey_server import running_valkey
 from tests.integration.conftest import Cell
 
 REPAIR_SECONDS = 5.0
+ONE_OF_EACH = {
+    'titan_http_total{class="2xx"}',
+    'titan_commands_total{family="sales"}',
+    "titan_append_seconds_count",
+    "titan_commit_events_count",
+    "titan_projection_position",
+    "titan_sockets",
+    "titan_channels",
+}
+"""Series of api, writer, projector and hub."""
 
 
 class Market:
@@ -57,6 +66,13 @@ class Market:
         while await self.shown(field) != value:
             assert time.monotonic() < end, f"{field} is {await self.shown(field)}, not {value}"
             await asyncio.sleep(0.01)
+
+    async def until_metered(self, shown: Callable[[dict[str, float]], bool]) -> dict[str, float]:
+        end = time.monotonic() + REPAIR_SECONDS
+        while not shown(series := await scraped(self.client)):
+            assert time.monotonic() < end, series
+            await asyncio.sleep(0.1)
+        return series
 
     async def copy(self) -> dict[str, bytes | None]:
         return {key: await self.valkey.dump(key) for key in self.keys}
@@ -162,13 +178,34 @@ async def test_the_gate_was_asked_all_along(market: Market) -> None:
     assert await gate_calls(market.client) == asked + 2
 
 
+async def test_all_processes_are_in_the_metrics_and_count_on(market: Market) -> None:
+    before = await market.until_metered(lambda series: len(series.keys() & ONE_OF_EACH) == len(ONE_OF_EACH))
+    assert (await market.hold(0, 2, "a")).status == 201
+    assert (await market.hold(0, 1, "b")).status == 409
+
+    def grown(series: dict[str, float]) -> bool:
+        return all(series[key] > before[key] for key in ONE_OF_EACH - {"titan_sockets", "titan_channels"})
+
+    after = await market.until_metered(grown)
+    granted, refused = 'titan_holds_total{outcome="granted"}', 'titan_holds_total{outcome="limit_reached"}'
+    assert (after[granted], after[refused]) == (before[granted] + 1, before[refused] + 1)
+    assert after["titan_hold_seconds_count"] == before["titan_hold_seconds_count"] + 2
+    for process in ("api", "writer", "hub", "projector"):
+        assert after[f'titan_process_rss_bytes{{process="{process}"}}'] > 1e7
+        assert after[f'titan_process_cpu_seconds_total{{process="{process}"}}'] > 0
+
+
 async def gate_calls(client: Client) -> int:
     """Return how often the gate has answered this cell's api."""
+    return int((await scraped(client))["titan_gate_seconds_count"])
+
+
+async def scraped(client: Client) -> dict[str, float]:
     metrics = await client.call("GET", "/metrics")
     assert isinstance(metrics, Response)
-    count = re.search(rb"^titan_gate_seconds_count (\d+)", metrics.body, re.MULTILINE)
-    assert count is not None
-    return int(count[1])
+    assert metrics.status == 200
+    lines = [line for line in metrics.body.decode().splitlines() if not line.startswith("#")]
+    return {key: float(value) for key, _, value in (line.rpartition(" ") for line in lines)}
 
 
 class TestTheScript:

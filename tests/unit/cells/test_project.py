@@ -126,7 +126,7 @@ class Scene:
             self.health.append((health, detail))
             self.changed.set()
 
-        projector: Projector[Rows] = Projector(
+        self.projector: Projector[Rows] = Projector(
             self.log,
             self.store,
             self.projections,
@@ -135,7 +135,7 @@ class Scene:
             note=note,
             pace_seconds=0,
         )
-        task = asyncio.create_task(projector.run())
+        task = asyncio.create_task(self.projector.run())
         try:
             yield
         finally:
@@ -173,6 +173,18 @@ async def test_what_failed_is_done_again_from_the_checkpoint(fault):
     async with scene.running():
         await scene.until(end)
     assert scene.store.rows["a"] == [(1, "one")]
+
+
+async def test_how_far_it_is_and_since_when_it_is_behind_can_be_asked():
+    scene = Scene()
+    scene.store.faults = [StoreUnavailable("away")]
+    end = await scene.say("one", "two")
+    async with scene.running():
+        assert (scene.projector.position, scene.projector.behind_since) == (None, None)
+        await scene.until_said("waiting")
+        assert (scene.projector.position, scene.projector.behind_since) == (0, 1)
+        await scene.until(end)
+        assert (scene.projector.position, scene.projector.behind_since) == (end, None)
 
 
 async def test_an_unknown_event_stops_the_projector_and_is_named():
