@@ -20,6 +20,7 @@ from realtime.feed import SaleFeed
 from realtime.hub import Hub
 from realtime.identities import Identities
 from realtime.joining import Joining
+from realtime.leave import Leave
 from realtime.log_channel import LogChannel
 from realtime.logs import Logs
 from realtime.outbox import STUCK_MS
@@ -201,14 +202,22 @@ class Desk:
             if count % CLOSES_BETWEEN_YIELDS == 0:
                 await asyncio.sleep(0)
 
-    async def go_away(self, deadline_ms: int, spread_ms: int) -> None:
+    async def appear(self) -> None:
+        """Tell the other hubs that this one serves."""
+        await self._whereabouts.appear()
+
+    async def accompanied(self, seconds: float) -> bool:
+        """Tell whether another hub of the cell serves, if need be after waiting for a sign of it."""
+        return await self._whereabouts.accompanied(seconds)
+
+    async def go_away(self, leave: Leave) -> None:
         """Tell everybody to leave for another hub within the deadline, and wait until they have or it has come."""
         self.draining = True
         for count, peer in enumerate(list(self._peers), 1):
-            peer.perform(peer.session.going_away(deadline_ms, spread_ms))
+            peer.perform(peer.session.going_away(leave.deadline_ms, leave.spread_ms))
             if count % CLOSES_BETWEEN_YIELDS == 0:
                 await asyncio.sleep(0)
-        end = self.clock() + deadline_ms
+        end = self.clock() + leave.deadline_ms
         while self._peers and self.clock() < end:  # noqa: ASYNC110 - looked at a few times, once in a life
             await asyncio.sleep(0.02)
 

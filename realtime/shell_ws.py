@@ -25,6 +25,7 @@ from realtime.connection import Connection, behind_door, library_log
 from realtime.desk import SPREAD_MS, Desk
 from realtime.door import Census
 from realtime.handshake import Stream, Turned
+from realtime.leave import Leave
 from realtime.outbox import HIGH_WATER, LOW_WATER
 from realtime.peer import CLOSE_GRACE_MS, Peer
 from realtime.rate import Bucket, Rate
@@ -167,15 +168,17 @@ class Shell:
 
     # --- the end ---
 
-    async def drain(self, *, leave_ms: int, spread_ms: int, seconds: float) -> None:
-        """Stop accepting; send everybody to another hub; close with 4012 who is left; be done in time.
+    def stop_accepting(self) -> None:
+        """Listen no more; connections stay."""
+        if self._server is not None:
+            self._server.close(close_connections=False)
 
-        `leave_ms` are for leaving in peace, `spread_ms` of it for the start of that, `seconds` for the rest.
-        """
+    async def drain(self, leave: Leave, seconds: float) -> None:
+        """Stop accepting; send everybody to another hub; close with 4012 who is left, and be done in `seconds`."""
         if self._server is None:
             return
-        self._server.close(close_connections=False)
-        await self._desk.go_away(leave_ms, spread_ms)
+        self.stop_accepting()
+        await self._desk.go_away(leave)
         try:
             async with asyncio.timeout(seconds):
                 await self._desk.close_all(CloseCode.DRAINING, SPREAD_MS)

@@ -1,6 +1,7 @@
 """Presence of a hub's channels: who is here and at the other hubs, told at most every TOLD_MS."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -33,6 +34,7 @@ class Whereabouts:
         self._dirty: set[str] = set()
         self._left: set[str] = set()
         self._beat_at = 0
+        self._heard = asyncio.Event()
 
     def changed(self, channel: LogChannel) -> None:
         """Somebody of this hub came or went."""
@@ -42,6 +44,20 @@ class Whereabouts:
     def take(self, presence: Presence) -> None:
         """Take what another hub tells."""
         self._dirty.update(self._board.take(presence, self._clock()))
+        self._heard.set()
+
+    async def appear(self) -> None:
+        """Tell the other hubs at once that this one is there."""
+        await self._beat()
+
+    async def accompanied(self, seconds: float) -> bool:
+        """Tell whether another hub is there, waiting at most so long for the first sign of one."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._board.alone:
+                    self._heard.clear()
+                    await self._heard.wait()
+        return not self._board.alone
 
     def shown(self, channel: LogChannel, coming: Subscriber) -> PresenceBody | None:
         """Answer the presence of a channel for somebody who comes just now."""

@@ -20,6 +20,7 @@ from cells.supervisor.engines.postgres import Postgres
 from cells.supervisor.layout import Layout, Sockets, write_private
 from cells.supervisor.output import LogFile, Output, printable
 from cells.supervisor.plan import Plan
+from cells.supervisor.relief import RELIEVED, Relief
 from cells.supervisor.status import CellStatus, ProcessStatus
 from cells.supervisor.watch import Probes, Reports
 from cells.trouble import Trouble
@@ -54,6 +55,7 @@ class Cell:
         self._console = console
         self._changed = asyncio.Event()
         self._children: dict[str, Child] = {}
+        self._relief = Relief(self._children, self._successor, self._changed, console)
         self._tasks_log = LogFile(layout.logs / f"{layout.cell_name}-tasks.log")
         self._migrated = False
         self._unstuck_at = -UNSTICK_SECONDS
@@ -152,6 +154,15 @@ class Cell:
         began = time.monotonic()
         count = self._settings.api_workers if role == "api" else 1
         keys = [role if number == 1 else f"{role}-{number}" for number in range(1, count + 1)]
+        for key in keys:
+            self._children[key] = self._role_child(role, key, gate)
+            self._children[key].begin()
+        for key in keys:
+            await self._until_ready(self._children[key])
+        workers = f"{count} processes" if count > 1 else ""
+        self._console.done(f"{role:<9} {workers}", time.monotonic() - began)
+
+    def _role_child(self, role: str, key: str, gate: asyncio.Event | None = None) -> Child:
         launch = Launch(
             (sys.executable, "-P", "-m", "cells.process", role, self._plan.roles[role]),
             assembly.environment(self._layout),
@@ -161,21 +172,18 @@ class Cell:
         async def start() -> Launch:
             return launch
 
-        for key in keys:
-            self._children[key] = Child(
-                role,
-                label=key,
-                start=start,
-                watch=Reports(gate),
-                output=self._output(key, ours=True),
-                changed=self._changed.set,
-                fell=self._tell_fall,
-            )
-            self._children[key].begin()
-        for key in keys:
-            await self._until_ready(self._children[key])
-        workers = f"{count} processes" if count > 1 else ""
-        self._console.done(f"{role:<9} {workers}", time.monotonic() - began)
+        return Child(
+            role,
+            label=key,
+            start=start,
+            watch=Reports(gate),
+            output=self._output(key, ours=True),
+            changed=self._changed.set,
+            fell=self._tell_fall,
+        )
+
+    def _successor(self, key: str) -> Child:
+        return self._role_child(self._children[key].name, key)
 
     async def _until_ready(self, child: Child) -> None:
         while not child.ready:
@@ -298,12 +306,16 @@ class Cell:
     def restart(self, name: str | None) -> str:
         """Restart one process by name, or all roles. Returns what is wrong with the name, else nothing."""
         chosen = [
-            child
+            key
             for key, child in self._children.items()
             if (name in {key, child.name} if name else child.name not in ENGINES)
         ]
-        for child in chosen:
-            child.restart()
+        for key in chosen:
+            child = self._children[key]
+            if child.name in RELIEVED and child.ready:
+                self._relief.replace(key)
+            else:
+                child.restart()
         return "" if chosen else f"There is no process {name}. There are: {', '.join(self._children)}."
 
     # --- ending ----------------------------------------------------------------------------------------------------
@@ -312,14 +324,15 @@ class Cell:
         """Stop everything within 5 s: those who take requests first, the engines last."""
         self._draining = self._quiet = True
         began = asyncio.get_running_loop().time()
+        await self._relief.cancel()
         for stage, seconds in DRAIN:
             members = [
                 child
-                for child in self._children.values()
+                for child in self._all
                 if (child.name in ENGINES if stage == "engines" else child.name == stage)
             ]
             await asyncio.gather(*(child.stop(began + seconds) for child in members))
-        others = [child for child in self._children.values() if child.state != "stopped"]
+        others = [child for child in self._all if child.state != "stopped"]
         await asyncio.gather(*(child.stop(began) for child in others))
         for engine in self._engines.values():
             if not isinstance(engine, External):
@@ -329,8 +342,12 @@ class Cell:
 
     def kill(self) -> None:
         """End everything at once."""
-        for child in self._children.values():
+        for child in self._all:
             child.kill()
+
+    @property
+    def _all(self) -> list[Child]:
+        return [*self._children.values(), *self._relief.others]
 
 
 async def _open(gate: asyncio.Event) -> None:

@@ -17,6 +17,7 @@ from realtime.desk import Desk, DeskSettings, monotonic_ms
 from realtime.feed_nats import NatsFeed
 from realtime.hub import Hub
 from realtime.identities import epoch_ms
+from realtime.leave import Leave
 from realtime.protocol import SUBPROTOCOL
 from realtime.session import Limits
 from realtime.shell_ws import Settings, Shell
@@ -92,7 +93,7 @@ class Cell:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.shell.drain(leave_ms=0, spread_ms=0, seconds=1.0)
+        await self.shell.drain(Leave(0, 0), 1.0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

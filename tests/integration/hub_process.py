@@ -11,6 +11,7 @@ from typing import Self
 import uvloop
 
 from realtime.desk import DeskSettings
+from realtime.leave import Leave
 from realtime.session import Limits
 from realtime.shell_ws import Settings
 from tests.integration.hub_cell import Cell, people
@@ -25,7 +26,7 @@ async def run(url: str, port: int, node: str) -> None:
         sys.stdout.write(f"{cell.port}\n")
         sys.stdout.flush()
         await stopping.wait()
-        await cell.shell.drain(leave_ms=1_200, spread_ms=500, seconds=0.8)
+        await cell.shell.drain(Leave(1_200, 500), 0.8)
 
 
 class HubProcess:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import msgspec
 import nats
@@ -95,6 +96,16 @@ async def deaf(_config: CellConfig, process: Process) -> None:
 
 async def broken(_config: CellConfig, _process: Process) -> None:
     raise RuntimeError("this role is broken")
+
+
+async def lingering(config: CellConfig, process: Process) -> None:
+    """Stays, when it is told to end, until a file `leave` is there; does not start where a file `broken` is."""
+    if (Path(config.data) / "broken").exists():
+        raise RuntimeError("this role does not start any more")
+    process.report("serving")
+    await process.stopping.wait()
+    while not (Path(config.data) / "leave").exists():  # noqa: ASYNC110 - a file has no event
+        await asyncio.sleep(0.05)
 
 
 async def frozen(_config: CellConfig, process: Process) -> None:

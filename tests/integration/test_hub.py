@@ -17,6 +17,7 @@ from realtime.client import RealtimeClient
 from realtime.codes import CloseCode
 from realtime.desk import SPREAD_MS, DeskSettings
 from realtime.latest import COALESCE_MS
+from realtime.leave import Leave
 from realtime.protocol import SUBPROTOCOL
 from realtime.rate import Rate
 from realtime.session import Limits
@@ -371,7 +372,7 @@ async def test_draining_tells_everybody_when_to_come_back_and_lets_nobody_in(ser
     async with Cell(server.url, settings, desk, claims) as cell:
         clients = [await greeted(cell) for _ in range(20)]
         started = time.monotonic()
-        await cell.shell.drain(leave_ms=0, spread_ms=0, seconds=1.5)
+        await cell.shell.drain(Leave(0, 0), 1.5)
 
         assert time.monotonic() - started < 2.0
         reasons = []
@@ -389,7 +390,7 @@ async def test_a_client_that_answers_no_close_does_not_hold_up_the_drain(server,
         await cell.put(sale_view(1))
         raw = await still_reader(cell)
         started = time.monotonic()
-        await cell.shell.drain(leave_ms=0, spread_ms=0, seconds=0.5)
+        await cell.shell.drain(Leave(0, 0), 0.5)
 
         assert time.monotonic() - started < 1.0
         raw.close()

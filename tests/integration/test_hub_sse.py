@@ -10,6 +10,7 @@ import pytest
 
 from realtime.codes import CloseCode
 from realtime.desk import DeskSettings
+from realtime.leave import Leave
 from realtime.session import Limits
 from realtime.shell_ws import Settings
 from tests.integration.hub_cell import ORIGIN, SOON, Cell, people
@@ -179,7 +180,7 @@ async def test_draining_is_told_as_goaway_and_then_as_close(cell):
     source = await Source.open(cell, f"/sse?ch={CHANNEL}")
     for _ in range(2):
         await source.event()
-    draining = asyncio.create_task(cell.shell.drain(leave_ms=200, spread_ms=100, seconds=1.0))
+    draining = asyncio.create_task(cell.shell.drain(Leave(200, 100), 1.0))
 
     assert (await source.event())[1] == {"t": "goaway", "d": {"deadline_ms": 200, "spread_ms": 100}}
     kind, said = await source.event()

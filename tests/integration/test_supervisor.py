@@ -213,6 +213,39 @@ def test_a_killed_process_is_started_again_and_counted(start):
         assert {process.name: process.restarts for process in cell.processes} == restarts
 
 
+def test_a_hub_leaves_when_the_next_one_serves_and_stays_when_that_does_not_start(start):
+    """It may take its time to leave; meanwhile the cell has the next one, and serves."""
+    run = start("hub=lingering")
+    first = named(run.until_serving(), "hub").pid
+
+    ask(run.layout, Request("restart", "hub"))
+    cell = run.until(lambda cell: named(cell, "hub").pid != first, 20)
+    second = named(cell, "hub")
+    assert (second.state, second.restarts, cell.state) == ("running", 1, "serving")
+    assert is_alive(run.family[first])
+
+    (run.layout.cell / "leave").touch()
+    run.until(lambda _: not is_alive(run.family[first]), 10)
+
+    (run.layout.cell / "broken").touch()
+    ask(run.layout, Request("restart", "hub"))
+    cell = run.until(lambda _: "did not start, so the last one stays" in run.said(), 20)
+    assert (named(cell, "hub"), cell.state) == (
+        msgspec.structs.replace(second, rss=named(cell, "hub").rss),
+        "serving",
+    )
+
+
+def test_a_stop_while_a_hub_leaves_ends_both(start):
+    run = start("hub=lingering")
+    first = named(run.until_serving(), "hub").pid
+    ask(run.layout, Request("restart", "hub"))
+    run.until(lambda cell: named(cell, "hub").pid != first, 20)
+
+    assert run.stop() == 0
+    assert run.survivors(0.5) == []
+
+
 def test_nats_comes_back_at_the_same_address(start):
     """The others reconnect to it; none of them is told another address."""
     run = start()
