@@ -89,7 +89,9 @@ class TopScreen(Screen[None]):
         self.paint(self.picture)
 
     def paint(self, picture: Picture) -> None:
-        """Show a picture in the frame and in the body."""
+        """Show a picture in the frame and in the body; not before there is a body."""
+        if not self.is_mounted:
+            return
         self.show_frame(picture)
         self.show(picture)
 

@@ -1,10 +1,290 @@
-"""Mode overview."""
+"""All cells at a glance: totals, rates, the heat map, who moves, what is wrong, the sales that need eyes."""
 
+from typing import ClassVar, Final
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.reactive import reactive
+
+from admin_tui.metrics import METRICS
+from admin_tui.picture import CellPicture, CellSale, Mover, Picture
 from admin_tui.screens.base import TopScreen
+from admin_tui.shell import Table
+from admin_tui.text import inert
+from admin_tui.widgets import figures, heat, log_lines, sale_rows
+from admin_tui.widgets.alerts import AlertList
+from admin_tui.widgets.drawn import Drawn, facts
+from admin_tui.widgets.figures import BAD, DIM, GOOD, INK, WARN, Figure
+from admin_tui.widgets.heat import DOWN, GLYPHS, OVER
+from admin_tui.widgets.heatmap import HeatMap
+from admin_tui.widgets.keyed_table import Column, KeyedTable, Row
+from admin_tui.widgets.spark import Spark, bars
+from admin_tui.widgets.stat import Stat
+from admin_tui.widgets.vitals import vitals
+from admin_tui.wire import Line
+
+SPARKS: Final = (
+    ("orders", "orders"),
+    ("holds", "holds"),
+    ("requests", "requests"),
+    ("messages", "chat"),
+    ("sockets", "sockets"),
+    ("p99", "p99"),
+)
+STATS: Final = {
+    "open": "open sales",
+    "stock": "stock",
+    "sold": "sold",
+    "held": "held",
+    "orders": "orders",
+    "chat": "messages",
+}
+MOVER_COLUMNS: Final = (
+    Column("cell", "cell", 6),
+    Column("metric", "what", 5),
+    Column("now", "now", 7, "right"),
+    Column("minute", "minute", rank=1, least=6),
+)
+SALES_SHOWN: Final = 40
+# So many cells need the room for themselves, unless the terminal has so many lines.
+CROWD: Final = 100
+ROOMY: Final = 48
 
 
 class OverviewScreen(TopScreen):
-    """Mode overview."""
+    """With one cell, its sales and events take the place of the heat map and the movers."""
 
     MODE = "overview"
-    TITLE = "Overview"
+    TITLE = "overview"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("m", "metric(1)", "Metric"),
+        Binding("M", "metric(-1)", "Metric before", show=False),
+        Binding("s", "go_to('sales')", "Sales"),
+        Binding("c", "go_to('cell')", "Cell"),
+    ]
+
+    metric = reactive("load", init=False)
+
+    def body(self) -> ComposeResult:
+        self.set_class(len(self.picture.cells) > CROWD, "-crowd")
+        self.set_class(len(self.picture.cells) > 1, "-many")
+        with Horizontal(id="totals"):
+            for name in ("open", "stock", "sold", "held", "orders", "chat"):
+                yield Stat(STATS[name], id=f"total-{name}")
+        with Horizontal(id="sparks"):
+            for name, label in SPARKS:
+                yield Spark(label, id=f"spark-{name}", classes="panel")
+        if len(self.picture.cells) == 1:
+            yield from self._one()
+        else:
+            yield from self._many()
+
+    def _many(self) -> ComposeResult:
+        with Horizontal(id="middle"):
+            with Vertical(id="heat", classes="panel"):
+                yield HeatMap(id="map")
+            with Vertical(id="side"):
+                with Vertical(id="movers", classes="panel") as movers:
+                    movers.border_title = "top movers"
+                    yield KeyedTable[Mover](MOVER_COLUMNS, draw_mover, empty="nothing moves", id="mover-rows")
+                yield from self._alerts()
+        with Horizontal(id="bottom"):
+            yield from self._sales()
+
+    def _one(self) -> ComposeResult:
+        with Horizontal(id="middle"):
+            yield from self._sales()
+            with Vertical(id="side"):
+                with Vertical(id="vitals", classes="panel") as vital:
+                    vital.border_title = "cell"
+                    yield Drawn(id="vital-facts")
+                yield from self._alerts()
+        with Horizontal(id="bottom"), Vertical(id="events", classes="panel") as events:
+            events.border_title = "latest events"
+            yield KeyedTable[Line](log_lines.COLUMNS, log_lines.draw, empty="no events yet", id="event-rows")
+
+    def _alerts(self) -> ComposeResult:
+        with Vertical(id="alerts", classes="panel") as alerts:
+            alerts.border_title = "alerts"
+            yield AlertList(id="alert-rows")
+
+    def _sales(self) -> ComposeResult:
+        with Vertical(id="sales", classes="panel") as sales:
+            sales.border_title = "sales"
+            yield KeyedTable[CellSale](
+                sale_rows.COLUMNS, sale_rows.draw, empty="no sales yet", id="sale-rows"
+            )
+
+    def on_resize(self) -> None:
+        self.set_class(self.size.height >= ROOMY, "-roomy")
+
+    # --- what is shown ---
+
+    def show(self, picture: Picture) -> None:
+        self._show_totals(picture)
+        self._show_sparks(picture)
+        self.query_one(AlertList).show_alerts(picture.alerts, cells=len(picture.cells))
+        self.query_one("#alerts").border_subtitle = f"{len(picture.alerts):,}" if picture.alerts else ""
+        self._show_sales(picture)
+        if len(picture.cells) > 1:
+            self._show_heat(picture)
+            movers = {f"{mover.cell}/{mover.metric}": mover for mover in picture.movers}
+            self.query_one("#mover-rows", KeyedTable).show(movers)
+        elif picture.focus is not None:
+            self._show_cell(picture.focus)
+
+    def _show_cell(self, cell: CellPicture) -> None:
+        self.query_one("#vitals").border_title = Content(f"cell {inert(cell.id, 16)}")
+        self.query_one("#vital-facts", Drawn).show(facts(vitals(cell)))
+        if cell.frame is not None:
+            self.query_one("#event-rows", KeyedTable).show(log_lines.rows(cell.frame.lines))
+
+    def _show_totals(self, picture: Picture) -> None:
+        totals = picture.totals
+        through = figures.share(totals.sold / totals.stock) if totals.stock else Figure("0", "%")
+        wrong = totals.oversold + totals.duplicate_units
+        oversold = Content.styled(f"oversold {wrong:,}", BAD if wrong else DIM)
+        notes: dict[str, tuple[int, Content | str, str]] = {
+            "open": (
+                totals.open,
+                f"{totals.paused:,} paused · {totals.armed:,} armed",
+                GOOD if totals.open else "bold",
+            ),
+            "stock": (totals.stock, f"{totals.available:,} left", "bold"),
+            "sold": (totals.sold, f"{through} of the stock", "bold"),
+            "held": (totals.held, oversold, "bold"),
+            "orders": (totals.orders, f"from {totals.holds:,} holds", "bold"),
+            "chat": (totals.messages, f"in {totals.rooms:,} rooms", "bold"),
+        }
+        for name, (value, note, style) in notes.items():
+            self.query_one(f"#total-{name}", Stat).show(value, figures.count(value), note, style)
+
+    def _show_sparks(self, picture: Picture) -> None:
+        for name, _ in SPARKS:
+            history = p99_history(picture) if name == "p99" else summed(picture, name)
+            now = history[-1] if history else 0.0
+            if name == "p99":
+                figure = figures.duration(now)
+            else:
+                figure = figures.count(now) if name == "sockets" else figures.rate(now)
+            self.query_one(f"#spark-{name}", Spark).show(history, figure)
+
+    def _show_heat(self, picture: Picture) -> None:
+        heat_map = self.query_one(HeatMap)
+        heat_map.mono = self.top.mono
+        tiles, scale = heat.tiles(self.metric, picture.cells)
+        heat_map.show(tiles)
+        panel = self.query_one("#heat")
+        down = sum(tile.level == DOWN for tile in tiles)
+        over = sum(tile.level == OVER for tile in tiles)
+        panel.border_title = Content.assemble(
+            (f"{len(tiles):,} cells", "bold"), (f"  {len(tiles) - down - over:,} ok", GOOD),
+            (f" · {over:,} over", WARN if over else DIM), (f" · {down:,} down", BAD if down else DIM),
+            ("   metric ", DIM), (self.metric, INK),
+        )  # fmt: skip
+        panel.border_subtitle = self._under(heat_map, scale)
+
+    def _under(self, heat_map: HeatMap, scale: heat.Scale) -> Content:
+        """Return the legend, behind the value of the cell under the cursor."""
+        tile = heat_map.current
+        marks = [Content.assemble((f"{GLYPHS[level]} ", "bold"), text) for level, text in heat.legend(scale)]
+        marks.append(Content.assemble(("x ", "bold"), "down"))
+        legend = Content("  ").join(marks)
+        if tile is None:
+            return legend
+        return Content.assemble((f"{tile.id} ", "bold"), (tile.text, INK), "   ", legend)
+
+    def _show_sales(self, picture: Picture) -> None:
+        ordered = sale_rows.by_need(
+            each
+            for each in picture.sales
+            if self.pattern.matches(each.sale.title, each.sale.state, each.cell)
+        )
+        table = self.query_one("#sale-rows", KeyedTable)
+        table.hide(*(("cell",) if len(picture.cells) == 1 else ()))
+        table.show(sale_rows.rows(ordered[:SALES_SHOWN]))
+        more = len(ordered) - SALES_SHOWN
+        self.query_one("#sales").border_subtitle = f"{more:,} more (F2)" if more > 0 else ""
+
+    def table(self) -> Table:
+        """Return the cells with all of their metrics."""
+        rows = [
+            (cell.id, cell.state, *(cell.metric(name) for name in METRICS)) for cell in self.picture.cells
+        ]
+        return Table("cells", ("cell", "state", *METRICS), rows)
+
+    # --- keys ---
+
+    def action_metric(self, by: int) -> None:
+        """Show another metric in the heat map."""
+        names = list(METRICS)
+        self.metric = names[(names.index(self.metric) + by) % len(names)]
+
+    def watch_metric(self) -> None:
+        self.paint(self.picture)
+
+    def action_go_to(self, mode: str) -> None:
+        """Show another mode, about the cell under the cursor."""
+        tile = self.query_one(HeatMap).current
+        if tile is not None and mode == "cell":
+            self.top.select_cell(tile.id)
+        self.top.go(mode)
+
+    def aim(self, at: str) -> None:
+        """Put the cursor on a cell, else filter by the word."""
+        if self.picture.cell(at) is not None:
+            self.query_one(HeatMap).select(at)
+        else:
+            super().aim(at)
+
+    def on_heat_map_moved(self, _: HeatMap.Moved) -> None:
+        self._show_heat(self.picture)
+
+    def on_heat_map_chosen(self, event: HeatMap.Chosen) -> None:
+        self.top.select_cell(event.cell)
+        self.top.go("cell")
+
+    def on_keyed_table_chosen(self, event: KeyedTable.Chosen) -> None:
+        row = event.table.current
+        match row:
+            case CellSale():
+                self.top.select_cell(row.cell)
+                self.top.go("sales", row.sale.id)
+            case Mover():
+                self.top.select_cell(row.cell)
+                self.top.go("cell")
+            case Line():
+                self.top.go("log", str(row.position))
+
+
+def summed(picture: Picture, name: str) -> list[float]:
+    """Return the sum of a series over all cells, point by point from the newest."""
+    histories = [history for cell in picture.cells if (history := cell.histories.get(name))]
+    length = max((len(history) for history in histories), default=0)
+    sums = [0.0] * length
+    for history in histories:
+        offset = length - len(history)
+        for index, value in enumerate(history, offset):
+            sums[index] += value
+    return sums
+
+
+def p99_history(picture: Picture) -> list[float]:
+    """Return the worst p99 of all cells, point by point from the newest."""
+    histories = [history for cell in picture.cells if (history := cell.histories.get("p99"))]
+    length = max((len(history) for history in histories), default=0)
+    return [max(h[-ago] for h in histories if len(h) >= ago) for ago in range(length, 0, -1)]
+
+
+def draw_mover(mover: Mover) -> Row:
+    """Return the cells of a mover."""
+    rising = mover.now >= mover.before
+    worse = rising == METRICS[mover.metric].more_is_worse
+    return (
+        Content.styled(inert(mover.cell, 7), "bold"),
+        Content.styled(mover.metric, DIM),
+        Content.styled(str(heat.figure(mover.metric, mover.now)), WARN if worse else GOOD),
+        Content.styled(bars(mover.history, 20).lstrip(), INK),
+    )

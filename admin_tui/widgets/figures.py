@@ -10,6 +10,7 @@ from admin_tui.wire import Price
 DIM = "$foreground-muted"
 FAINT = "$foreground-disabled"
 STRONG = "bold"
+INK = "$primary"
 ACCENT = "$accent"
 GOOD = "$success"
 WARN = "$warning"
@@ -20,7 +21,7 @@ CURRENCY_DIGITS = {"JPY": 0, "KRW": 0, "BHD": 3, "KWD": 3, "TND": 3}
 
 STATES: dict[str, tuple[str, str]] = {
     "draft": ("○", DIM),
-    "armed": ("◐", ACCENT),
+    "armed": ("◐", INK),
     "open": ("●", GOOD),
     "paused": ("‖", WARN),
     "ended": ("■", DIM),

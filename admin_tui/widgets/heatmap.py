@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from admin_tui.text import fit
 from admin_tui.widgets.heat import GLYPHS, HOTTEST, OVER, Tile
-from admin_tui.widgets.heat_grid import NARROW, WIDE, Grid, grid
+from admin_tui.widgets.heat_grid import NARROW, Grid, grid
 
 
 class _Looks(NamedTuple):
@@ -88,7 +88,7 @@ class HeatMap(Widget, can_focus=True):
         self._levels = b""
         self._grid: Grid = grid(1, 1, 1)
         self._top = 0
-        self._strips: dict[int, Strip] = {}
+        self._strips: dict[int, list[Strip]] = {}
         self._looks: _Looks | None = None
 
     # --- what is shown ---
@@ -111,7 +111,7 @@ class HeatMap(Widget, can_focus=True):
         if len(old) != len(self._tiles):
             self._lay_out()
             return
-        size, cards = self._grid.columns, self._grid.cell > WIDE
+        size, cards = self._grid.columns, self._grid.is_cards
         for row in range(self._grid.rows):
             part = slice(row * size, (row + 1) * size)
             if before[part] != self._levels[part] or (cards and old[part] != self._tiles[part]):
@@ -128,19 +128,20 @@ class HeatMap(Widget, can_focus=True):
         width, height = self.size
         self._grid = grid(len(self._tiles), width, height)
         self.set_reactive(HeatMap.cursor, max(0, min(self.cursor, len(self._tiles) - 1)))
+        self._looks = None
         self._strips.clear()
         self._follow()
         self.refresh()
 
     def _redraw(self, row: int) -> None:
         self._strips.pop(row, None)
-        y = row - self._top + self._grid.header
+        y = (row - self._top) * self._grid.pitch + self._grid.header
         if 0 <= y < self.size.height:
-            self.refresh(Region(0, y, self.size.width, 1))
+            self.refresh(Region(0, y, self.size.width, self._grid.pitch))
 
     def _follow(self) -> None:
         """Scroll so that the cursor's row is seen."""
-        room = max(1, self.size.height - self._grid.header)
+        room = max(1, (self.size.height - self._grid.header) // self._grid.pitch)
         row = self.cursor // self._grid.columns
         top = min(max(self._top, row - room + 1), row)
         top = max(0, min(top, self._grid.rows - room))
@@ -159,46 +160,50 @@ class HeatMap(Widget, can_focus=True):
         self._strips.clear()
 
     def render_line(self, y: int) -> Strip:
-        row = y - self._grid.header + self._top
         if y < self._grid.header:
             return self._ruler()
-        if not 0 <= row < self._grid.rows or not self._tiles:
+        row, line = divmod(y - self._grid.header, self._grid.pitch)
+        row += self._top
+        if row >= self._grid.rows or not self._tiles:
             return Strip.blank(self.size.width, self.rich_style)
-        strip = self._strips.get(row)
-        if strip is None:
-            strip = self._strips[row] = self._row(row)
-        return strip
+        strips = self._strips.get(row)
+        if strips is None:
+            strips = self._strips[row] = [self._line(row, each) for each in range(self._grid.pitch)]
+        return strips[line]
 
-    def _row(self, row: int) -> Strip:
+    def _line(self, row: int, line: int) -> Strip:
+        """Return one of the lines of a row of tiles. Signs, names and row labels stand in the middle one."""
         looks = self._looks or self._look_up()
-        size = self._grid.columns
+        size, middle = self._grid.columns, line == self._grid.pitch // 2
         segments: list[Segment] = []
         if self._grid.label:
-            label = str(row * size).rjust(self._grid.label - 1)
-            segments.append(Segment(label + " ", looks.label))
+            label = str(row * size) if line == 0 else ""
+            segments.append(Segment(label.rjust(self._grid.label - 1) + " ", looks.label))
         for index in range(row * size, min((row + 1) * size, len(self._tiles))):
-            segments.extend(self._tile(index, looks))
+            here = index == self.cursor and self.has_focus
+            look = looks.cursor if here else looks.levels[self._tiles[index].level]
+            segments.append(Segment(self._writing(index, middle=middle), look))
+            if self._grid.cell > NARROW:
+                segments.append(looks.gap)
         return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
 
-    def _tile(self, index: int, looks: _Looks) -> list[Segment]:
-        tile = self._tiles[index]
-        here = index == self.cursor and self.has_focus
-        look = looks.cursor if here else looks.levels[tile.level]
+    def _writing(self, index: int, *, middle: bool) -> str:
+        tile, width = self._tiles[index], max(1, self._grid.cell - 1)
+        if not middle:
+            return " " * width
         glyph = GLYPHS[tile.level]
-        if self._grid.cell == NARROW:
-            return [Segment(glyph, look)]
-        if self._grid.cell == WIDE:
-            return [Segment(f" {glyph} ", look), looks.gap]
-        room = self._grid.cell - 3 - len(tile.text) - 2
-        name = fit(tile.id, room).ljust(room)
-        return [Segment(f" {glyph} {name}{tile.text} ", look), looks.gap]
+        if not self._grid.is_cards:
+            return glyph.center(width)
+        room = width - len(tile.text) - 5
+        return f" {glyph} {fit(tile.id, room).ljust(room)} {tile.text} "
 
     def _ruler(self) -> Strip:
         """Column numbers, as many as there is room for."""
         looks = self._looks or self._look_up()
-        cell, step = self._grid.cell, 5 if self._grid.cell == WIDE else 10
+        cell = self._grid.cell
+        step = 10 if cell == NARROW else 5
         marks = (str(column).ljust(cell * step) for column in range(0, self._grid.columns, step))
-        offset = " " if cell == WIDE else ""
+        offset = " " * ((cell - 1) // 2)
         text = (" " * self._grid.label + offset + "".join(marks))[
             : self._grid.label + self._grid.columns * cell
         ]
@@ -214,7 +219,7 @@ class HeatMap(Widget, can_focus=True):
             levels = [*plain, base + Style(bold=True), base + Style(bold=True)]
             self._looks = _Looks(levels, label, Style(reverse=True, bold=True), gap)
             return self._looks
-        ramp = [_on(self._ramp(level), quiet=level < HOTTEST) for level in range(HOTTEST + 1)]
+        ramp = [_on(self._ramp(level), quiet=not self._grid.is_cards) for level in range(HOTTEST + 1)]
         levels = [*ramp, _on(self._colour("over"), bold=True), _on(self._colour("down"), bold=True)]
         self._looks = _Looks(levels, label, _on(Color.parse("#ffffff"), bold=True), gap)
         return self._looks
@@ -272,7 +277,7 @@ class HeatMap(Widget, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor; a click on the cursor opens the cell."""
-        index = self._grid.index_at(event.x, event.y + self._top)
+        index = self._grid.index_at(event.x, event.y + self._top * self._grid.pitch)
         if index is None or index >= len(self._tiles):
             return
         if index == self.cursor:

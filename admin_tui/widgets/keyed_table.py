@@ -1,11 +1,12 @@
 """A table whose rows have keys. It is told all rows that there should be, and draws again only those that differ.
 
 Not a `DataTable`: that one draws every visible cell again when one of them changes, and forgets the cursor's row when
-rows move. This one follows the key under the cursor, and keeps it as far from the top of the screen as it was.
+rows move. This one follows the key under the cursor, keeps it as far from the top of the screen as it was, and turns
+only what is on the screen into text.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style as RichStyle
@@ -25,27 +26,32 @@ GAP: Final = 2
 
 
 class Column(NamedTuple):
-    """`width` in cells; 0 takes what the others leave. `rank`: the columns with the highest go first in a narrow table."""
+    """`width` in cells; 0 takes what the others leave, but `least`. In a narrow table the highest `rank` goes first."""
 
     key: str
     label: str
     width: int = 0
     align: Literal["left", "right"] = "left"
     rank: int = 0
+    least: int = 12
 
 
 Cell = Content | str
 Row = tuple[Cell, ...]
+T = TypeVar("T")
 
 
-class KeyedTable(ScrollView, can_focus=True):
-    """Cells are `Content`, or plain text that is never read as markup."""
+class KeyedTable(ScrollView, Generic[T], can_focus=True):
+    """A row is a value that can be compared; `draw` makes its cells: `Content`, or text that is never read as markup."""
 
     DEFAULT_CSS = """
-    KeyedTable { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; height: 1fr; }
+    KeyedTable { overflow-x: hidden; overflow-y: auto; height: 1fr; scrollbar-size-vertical: 1;
+        scrollbar-background: $background; scrollbar-background-hover: $background;
+        scrollbar-color: $foreground 20%; scrollbar-color-hover: $foreground 35%;
+    }
     KeyedTable > .keyed-table--head { color: $foreground-muted; }
-    KeyedTable > .keyed-table--cursor { background: $primary 22%; }
-    KeyedTable:focus > .keyed-table--cursor { background: $primary 45%; text-style: bold; }
+    KeyedTable > .keyed-table--cursor { background: $foreground 8%; }
+    KeyedTable:focus > .keyed-table--cursor { background: $primary 30%; }
     KeyedTable > .keyed-table--hover { background: $boost; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -66,51 +72,61 @@ class KeyedTable(ScrollView, can_focus=True):
     class Moved(Message):
         """The cursor is on another key; empty when there are no rows any more."""
 
-        def __init__(self, table: "KeyedTable", key: str) -> None:
+        def __init__(self, table: "KeyedTable[Any]", key: str) -> None:
             super().__init__()
             self.table = table
             self.key = key
 
         @property
-        def control(self) -> "KeyedTable":
+        def control(self) -> "KeyedTable[Any]":
             return self.table
 
     class Chosen(Message):
         """Somebody wants to see the row of this key."""
 
-        def __init__(self, table: "KeyedTable", key: str) -> None:
+        def __init__(self, table: "KeyedTable[Any]", key: str) -> None:
             super().__init__()
             self.table = table
             self.key = key
 
         @property
-        def control(self) -> "KeyedTable":
+        def control(self) -> "KeyedTable[Any]":
             return self.table
 
     class HeadClicked(Message):
         """Somebody wants another order of rows."""
 
-        def __init__(self, table: "KeyedTable", column: str) -> None:
+        def __init__(self, table: "KeyedTable[Any]", column: str) -> None:
             super().__init__()
             self.table = table
             self.column = column
 
         @property
-        def control(self) -> "KeyedTable":
+        def control(self) -> "KeyedTable[Any]":
             return self.table
 
-    def __init__(self, *columns: Column, empty: str = "", id: str | None = None) -> None:  # noqa: A002 - the framework's word
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        draw: Callable[[T], Row],
+        *,
+        empty: str = "",
+        id: str | None = None,  # noqa: A002 - the framework's word
+        classes: str | None = None,
+    ) -> None:
         """`empty`: what stands there when there are no rows."""
-        super().__init__(id=id)
+        super().__init__(id=id, classes=classes)
         self._columns = columns
+        self._draw_row = draw
         self._empty = empty
         self._widths: dict[str, int] = {}
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, T] = {}
         self._keys: list[str] = []
         self._at: dict[str, int] = {}
         self._cursor = ""
         self._hover = -1
         self._strips: dict[str, Strip] = {}
+        self._hidden: frozenset[str] = frozenset()
         self._sorted: tuple[str, bool] = ("", False)
 
     # --- rows ---
@@ -130,18 +146,28 @@ class KeyedTable(ScrollView, can_focus=True):
         """The key under the cursor; empty when there are no rows."""
         return self._cursor
 
-    def row(self, key: str) -> Row:
-        """Return a row's cells."""
-        return self._rows[key]
+    @property
+    def current(self) -> T | None:
+        """The row under the cursor; None when there are no rows."""
+        return self._rows.get(self._cursor)
 
-    def show(self, rows: Mapping[str, Row]) -> None:
+    @property
+    def rows(self) -> Mapping[str, T]:
+        """All rows, from the top."""
+        return self._rows
+
+    def cells(self, row: T) -> Row:
+        """Return a row's cells, as they are drawn."""
+        return self._draw_row(row)
+
+    def show(self, rows: Mapping[str, T]) -> None:
         """Let there be these rows in this order, at most `MAX_ROWS` of them.
 
         The cursor stays on its key and that key's line stays where it is on the screen. When the key is gone, the
         cursor is on the row that took its place.
         """
         keys = list(rows)[:MAX_ROWS]
-        changed = [key for key in keys if self._rows.get(key) != rows[key]]
+        changed = [key for key in keys if key not in self._rows or self._rows[key] != rows[key]]
         moved = keys != self._keys
         if not changed and not moved:
             return
@@ -158,6 +184,18 @@ class KeyedTable(ScrollView, can_focus=True):
         self._strips = {key: strip for key, strip in self._strips.items() if key in self._at}
         self._resize()
         self._keep_cursor(before)
+        self.refresh()
+
+    def hide(self, *columns: str) -> None:
+        """Show all columns but these."""
+        hidden = frozenset(columns)
+        if hidden != self._hidden:
+            self._hidden = hidden
+            self._lay_out()
+
+    def redraw(self) -> None:
+        """Draw all rows again: what `draw` goes by has changed."""
+        self._strips.clear()
         self.refresh()
 
     def mark_sorted(self, column: str, *, descending: bool) -> None:
@@ -262,7 +300,11 @@ class KeyedTable(ScrollView, can_focus=True):
     # --- drawing ---
 
     def _on_resize(self, _: events.Resize) -> None:
-        self._widths = widths(self._columns, self.size.width - 2)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        shown = [column for column in self._columns if column.key not in self._hidden]
+        self._widths = widths(shown, self.size.width - 2)
         self._strips.clear()
         self._resize()
         self._follow()
@@ -280,12 +322,12 @@ class KeyedTable(ScrollView, can_focus=True):
             return self._below(y)
         key = self._keys[index]
         if key == self._cursor:
-            return self._draw(self._rows[key], self.get_visual_style("keyed-table--cursor"))
+            return self._line_of(key, self.get_visual_style("keyed-table--cursor"))
         if index == self._hover:
-            return self._draw(self._rows[key], self.get_visual_style("keyed-table--hover"))
+            return self._line_of(key, self.get_visual_style("keyed-table--hover"))
         strip = self._strips.get(key)
         if strip is None:
-            strip = self._strips[key] = self._draw(self._rows[key], self.visual_style)
+            strip = self._strips[key] = self._line_of(key, self.visual_style)
         return strip
 
     def _below(self, y: int) -> Strip:
@@ -312,10 +354,10 @@ class KeyedTable(ScrollView, can_focus=True):
                 segments.append(Segment(text + " " * GAP, style))
         return self._line(segments, self.visual_style)
 
-    def _draw(self, row: Row, base: Style) -> Strip:
+    def _line_of(self, key: str, base: Style) -> Strip:
         segments = [Segment(" ", base.rich_style)]
         gap = Segment(" " * GAP, base.rich_style)
-        for column, cell in zip(self._columns, row, strict=True):
+        for column, cell in zip(self._columns, self._draw_row(self._rows[key]), strict=True):
             width = self._widths.get(column.key, 0)
             if width:
                 segments.extend(self._cell(cell, column, width, base))
@@ -340,7 +382,9 @@ class KeyedTable(ScrollView, can_focus=True):
 def widths(columns: Sequence[Column], room: int) -> dict[str, int]:
     """Return the width of each column that there is room for. PURE."""
     kept = list(columns)
-    while len(kept) > 1 and sum(column.width or 10 for column in kept) + GAP * (len(kept) - 1) > room:
+    while (
+        len(kept) > 1 and sum(column.width or column.least for column in kept) + GAP * (len(kept) - 1) > room
+    ):
         kept.remove(max(reversed(kept), key=lambda column: column.rank))
     fixed = sum(column.width for column in kept) + GAP * (len(kept) - 1)
     open_ones = [column for column in kept if not column.width]

@@ -6,7 +6,8 @@ from itertools import repeat
 from textual.content import Content
 from textual.widget import Widget
 
-from admin_tui.widgets.figures import ACCENT, DIM, FAINT, Figure
+from admin_tui.text import fit
+from admin_tui.widgets.figures import DIM, FAINT, INK, Figure
 
 BARS = "▁▂▃▄▅▆▇█"
 EIGHTHS = " " + BARS
@@ -48,9 +49,9 @@ class Spark(Widget):
         self._label = label
         self._values: list[float] = []
         self._figure = Figure("-")
-        self._style = ACCENT
+        self._style = INK
 
-    def show(self, values: Sequence[float], figure: Figure, style: str = ACCENT) -> None:
+    def show(self, values: Sequence[float], figure: Figure, style: str = INK) -> None:
         """Show these values and this newest one; nothing is drawn again where nothing changed."""
         wanted = list(values)
         if (wanted, figure, style) != (self._values, self._figure, self._style):
@@ -72,8 +73,9 @@ class Spark(Widget):
 
     def _head(self, width: int) -> Content:
         value = self._figure.content()
-        gap = max(1, width - len(self._label) - value.cell_length)
-        return Content.assemble((self._label, DIM), " " * gap, value)
+        label = fit(self._label, max(0, width - value.cell_length - 1))
+        gap = max(1, width - len(label) - value.cell_length)
+        return Content.assemble((label, DIM), " " * gap, value)
 
     def _plot(self, width: int, height: int) -> list[Content]:
         if not any(self._values):

@@ -3,7 +3,7 @@
 from textual.content import Content
 from textual.widget import Widget
 
-from admin_tui.widgets.figures import ACCENT, DIM, FAINT, WARN
+from admin_tui.widgets.figures import DIM, FAINT, INK, WARN
 
 SOLD, HELD, LEFT = "━", "╍", "─"
 
@@ -33,9 +33,7 @@ def _largest_remainder(width: int, stock: int, amounts: tuple[int, int, int]) ->
 def bar(width: int, *, sold: int, held: int, stock: int) -> Content:
     """Return the bar; the three parts differ in sign as well as in colour."""
     lengths = parts(width, sold=sold, held=held, stock=stock)
-    return Content.assemble(
-        (SOLD * lengths[0], ACCENT), (HELD * lengths[1], WARN), (LEFT * lengths[2], FAINT)
-    )
+    return Content.assemble((SOLD * lengths[0], INK), (HELD * lengths[1], WARN), (LEFT * lengths[2], FAINT))
 
 
 class StockBar(Widget):
@@ -59,7 +57,7 @@ class StockBar(Widget):
     def render(self) -> Content:
         sold, held, available, stock = self._amounts
         legend = Content.assemble(
-            (SOLD, ACCENT), (" sold ", DIM), (f"{sold:,}", "bold"),
+            (SOLD, INK), (" sold ", DIM), (f"{sold:,}", "bold"),
             "   ", (HELD, WARN), (" held ", DIM), (f"{held:,}", "bold"),
             "   ", (LEFT, FAINT), (" left ", DIM), (f"{available:,}", "bold"),
             (f" of {stock:,}", DIM),

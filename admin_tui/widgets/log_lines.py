@@ -1,0 +1,50 @@
+"""Lines of the log as rows of a table."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from textual.content import Content
+
+from admin_tui.text import inert
+from admin_tui.widgets import figures
+from admin_tui.widgets.figures import DIM, GOOD, INK, WARN
+from admin_tui.widgets.keyed_table import Column, Row
+from admin_tui.wire import Line
+
+COLUMNS: Final = (
+    Column("time", "time", 12, rank=1),
+    Column("position", "position", 10, "right", rank=3),
+    Column("type", "event", 16),
+    Column("key", "of", 12, rank=4),
+    Column("text", "what"),
+    Column("by", "by", 12, rank=5),
+)
+STYLES: Final = {"room": DIM, "cnv": DIM, "pay": GOOD, "writer": WARN}
+
+
+def key_of(line: Line) -> str:
+    """Return what tells a line from all others of its log."""
+    return f"{line.position}.{line.index}"
+
+
+def rows(lines: Iterable[Line]) -> dict[str, Line]:
+    """Return a row a line, in the same order."""
+    return {key_of(line): line for line in lines}
+
+
+def draw(line: Line) -> Row:
+    """Return the cells of a line."""
+    return (
+        Content.styled(figures.stamp(line.at), DIM),
+        Content.styled(f"{line.position:,}", DIM),
+        Content.styled(inert(line.type, 24), STYLES.get(line.kind, INK)),
+        Content.styled(short(line.key), DIM),
+        Content(inert(line.text, 300)),
+        Content.styled(short(line.by), DIM),
+    )
+
+
+def short(id_: str) -> str:
+    """Return an id's beginning and end: what tells it from others at a glance."""
+    shown = inert(id_, 64)
+    return shown if len(shown) <= 12 else f"{shown[:4]}…{shown[-6:]}"
