@@ -1,7 +1,5 @@
 """From feeds to the app: one worker a cell, and a mailbox that keeps the newest of each."""
 
-from typing import Final
-
 from textual.message import Message
 from textual.message_pump import MessagePump
 
@@ -40,15 +38,20 @@ class FrameArrived(Message):
         return isinstance(message, FrameArrived)
 
 
-LOST_READER: Final = "the feed ended"
-
-
 async def listen(feed: Feed, cell: str, mailbox: Mailbox, to: MessagePump) -> None:
-    """Put what a feed tells into the mailbox until the feed ends."""
-    last: Frame | Lost | Regained | None = None
-    async for heard in feed.frames():
-        last = heard
+    """Put what a feed tells into the mailbox until the feed ends, which is told as well."""
+
+    def put(heard: Frame | Lost | Regained) -> None:
         if mailbox.put(cell, heard):
             to.post_message(FrameArrived())
-    if not isinstance(last, Lost) and mailbox.put(cell, Lost(LOST_READER, final=True)):
-        to.post_message(FrameArrived())
+
+    last: Frame | Lost | Regained | None = None
+    try:
+        async for heard in feed.frames():
+            last = heard
+            put(heard)
+    except Exception as error:  # noqa: BLE001 - one cell's feed must not end the dashboard of the others
+        last = Lost(f"the feed failed: {type(error).__name__}: {error}", final=True)
+        put(last)
+    if not isinstance(last, Lost):
+        put(Lost("the feed ended", final=True))

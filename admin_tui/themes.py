@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 THEMES: Final = (
     Theme(
@@ -48,3 +48,8 @@ THEMES: Final = (
         dark=True,
     ),
 )
+
+
+def names() -> list[str]:
+    """Return the names of all themes, the dashboard's own first."""
+    return [*(theme.name for theme in THEMES), *sorted(BUILTIN_THEMES)]

@@ -16,7 +16,7 @@ from cells.trouble import EXIT_USAGE, Trouble
 
 HOME = Path(__file__).resolve().parents[1]
 PREFIX = "TITAN_"
-# Between our own processes, and for crash tests.
+# Between our own processes, for crash tests, and the key of `titan top`.
 INTERNAL = frozenset(
     {
         "TITAN_CELL_CONFIG",
@@ -25,6 +25,7 @@ INTERNAL = frozenset(
         "TITAN_PARENT_PID",
         "TITAN_ANNOUNCE_FD",
         "TITAN_FAILPOINT",
+        "TITAN_KEY",
     }
 )
 SECRET = frozenset({"nats_url", "redis_url", "database_url"})

@@ -21,6 +21,7 @@ COMMANDS = {
     "reset": ("cells.cli.reset:reset", "Remove the data."),
     "doctor": ("cells.cli.doctor:doctor", "Check this machine and say what to mend."),
     "config": ("cells.cli.config:config", "Show the settings and where they come from."),
+    "top": ("admin_tui.cli:top", "Watch and steer: the operators' dashboard."),
     "demo": ("fixtures.demo.cli:demo", "Sell a sale out with simulated buyers."),
     "bench": ("fixtures.load.cli:bench", "Measure."),
     "log": ("cells.cli.log:log", "Read, verify and export the log."),
