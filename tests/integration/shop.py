@@ -44,8 +44,23 @@ STEPS = {
     "resumeSale": "paused",
     "endSale": "open",
     "killSale": "open",
+    "opsArmSale": "draft",
+    "opsOpenSale": "armed",
+    "opsPauseSale": "open",
+    "opsResumeSale": "paused",
+    "opsEndSale": "open",
+    "opsKillSale": "open",
+    "opsThrottleSale": "open",
 }
-"""The operations that move a sale, and the state that each begins at."""
+"""The operations that change a sale, and the state that each begins at."""
+
+OPS_BODIES = {
+    "opsEndSale": {"reason": "over"},
+    "opsKillSale": {"reason": "fraud"},
+    "opsThrottleSale": {"per_second": 5},
+    "opsModerateRoom": {"action": "unlock"},
+}
+"""What operators' actions need to be sent."""
 
 
 class Shop:
@@ -60,6 +75,7 @@ class Shop:
         self.keys = Path(cell.config.data) / "keys"
         self.users: dict[str, dict[str, Any]] = {}
         self.tokens: dict[str, str] = {"nobody": ""}
+        self.doomed_operator = "nobody"
 
     def open(self) -> None:
         for who, role in (("merchant", "merchant"), ("buyer", "buyer")):
@@ -78,6 +94,12 @@ class Shop:
             self.make("merchant", "/webhooks", WEBHOOK)["id"] for _ in range(2)
         )
 
+    def operators(self) -> None:
+        """Make an operator of each rank, and one to be revoked."""
+        for role in ("viewer", "operator", "admin"):
+            self.operator(role)
+        self.doomed_operator = self.operator("viewer", "doomed")
+
     def register(self, who: str, role: str) -> dict[str, Any]:
         body = {
             "email": f"{os.urandom(6).hex()}@example.com",
@@ -90,12 +112,13 @@ class Shop:
         self.tokens[who] = session["access_token"]
         return session
 
-    def operator(self) -> None:
-        """Make the operator "operator"."""
-        name = f"op-{os.urandom(4).hex()}"
-        made = self._cell.titan("operator", "create", name, "--role", "operator")
+    def operator(self, role: str = "operator", who: str = "") -> str:
+        """Make an operator, who is called as the role is if not otherwise; return the name that the key is for."""
+        name = f"{role}-{os.urandom(4).hex()}"
+        made = self._cell.titan("operator", "create", name, "--role", role)
         assert made.returncode == 0, made.stdout + made.stderr
-        self.tokens["operator"] = made.stdout.strip()
+        self.tokens[who or role] = made.stdout.strip()
+        return name
 
     def headers(self, who: str) -> dict[str, str]:
         token = self.tokens[who]
@@ -143,4 +166,6 @@ class Shop:
             "conversation_id": self.conversation,
             "subscription_id": self.subscription,
             "webhook_id": self.doomed_webhook if operation_id == "deleteWebhook" else self.webhook,
+            "log_position": "1",
+            "name": self.doomed_operator,
         }

@@ -19,12 +19,13 @@ from cells import tokens
 from cells.kernel.clock import SystemClock
 from server.flash_sale.read import LIST as SALES
 from server.web import cursors
-from tests.integration.shop import PRICE, PRODUCT, WEBHOOK, Shop
+from tests.integration.shop import OPS_BODIES, PRICE, PRODUCT, STEPS, WEBHOOK, Shop
+from tests.integration.stand_in import standing_in
 from tests.integration.test_http_edge import head, talk
 
 DEEP = b'{"quantity":' + b"[" * 15_000
 OUTSIDERS = ("nobody", "other buyer", "other merchant")
-ROLES = ("nobody", "buyer", "other buyer", "merchant", "other merchant", "operator")
+ROLES = ("nobody", "buyer", "other buyer", "merchant", "other merchant", "viewer", "operator", "admin")
 # Nobody else's business, whatever the answer is about.
 PRIVATE = ("email", "password_hash", "token_hash", "refresh_token")
 
@@ -33,8 +34,9 @@ PRIVATE = ("email", "password_hash", "token_hash", "refresh_token")
 def shop(cell) -> Iterator[Shop]:
     shop = Shop(cell)
     shop.open()
-    shop.operator()
-    yield shop
+    shop.operators()
+    with standing_in(cell):
+        yield shop
     shop.client.close()
 
 
@@ -449,8 +451,11 @@ BODY_OF = {
     "moderateConversation": {"action": "unlock"},
     "moderateRoom": {"action": "unlock"},
     "createWebhook": WEBHOOK,
+    **OPS_BODIES,
 }
-TALKERS = ("buyer", "merchant", "operator")
+OPERATORS = ("operator", "admin")
+WATCHERS = ("viewer", *OPERATORS)
+TALKERS = ("buyer", "merchant", *OPERATORS)
 MERCHANTS = ("merchant", "other merchant")
 SERVED = {
     "createProduct": MERCHANTS,
@@ -458,7 +463,7 @@ SERVED = {
     "createSale": MERCHANTS,
     "armSale": ("merchant",),
     "openSale": ("merchant",),
-    **{f"{step}Sale": ("merchant", "operator") for step in ("pause", "resume", "end", "kill", "audit")},
+    **{f"{step}Sale": ("merchant", *OPERATORS) for step in ("pause", "resume", "end", "kill", "audit")},
     "holdUnits": ("buyer", "other buyer"),
     "getHold": ("buyer",),
     "releaseHold": ("buyer",),
@@ -469,9 +474,31 @@ SERVED = {
     "listMessages": TALKERS,
     "postMessage": TALKERS,
     "readConversation": TALKERS,
-    "moderateConversation": ("merchant", "operator"),
-    "moderateRoom": ("merchant", "operator"),
-    "getRoomModeration": ("merchant", "operator"),
+    "moderateConversation": ("merchant", *OPERATORS),
+    "moderateRoom": ("merchant", *OPERATORS),
+    "getRoomModeration": ("merchant", *OPERATORS),
+    **dict.fromkeys(
+        (
+            "opsWhoAmI",
+            "opsListCells",
+            "opsGetFrame",
+            "opsListProcesses",
+            "opsListSales",
+            "opsGetSale",
+            "opsListOrders",
+            "opsListHolds",
+            "opsListRooms",
+            "opsListRoomMessages",
+            "opsListLog",
+            "opsGetCommit",
+            "opsGetHealth",
+        ),
+        WATCHERS,
+    ),
+    **{step: OPERATORS for step in STEPS if step.startswith("ops")},
+    "opsModerateRoom": OPERATORS,
+    "opsListOperators": ("admin",),
+    "opsRevokeOperator": ("admin",),
     "unsubscribe": ("buyer",),
     **dict.fromkeys(
         ("subscribe", "listSubscriptions", "unsubscribeEndpoint"), ("buyer", "other buyer", *MERCHANTS)
