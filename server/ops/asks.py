@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 QUEUE: Final = "ops"
-ASK_SECONDS: Final = 3.0
+ASK_SECONDS: Final = 2.0
 """How long to wait for an answer before the observer counts as away."""
 
 DEFAULT_LIMIT: Final = 50

@@ -10,7 +10,6 @@ import pytest
 from nats.aio.client import Client
 
 from cells.kernel import envelope
-from cells.kernel.errors import Rejected
 from cells.kernel.ids import slot_in
 from cells.log import connection, subjects
 from cells.log.jetstream import JetStreamLog
@@ -18,10 +17,7 @@ from realtime.events import Holder, key_subject
 from server.accounts import operators
 from server.chat import model as chat
 from server.flash_sale.model import EVENTS, SaleMoved, SaleThrottled
-from server.ops.ask import Observer
-from server.ops.asks import AskCells, AskFrame, AskMessages, AskOrders
 from tests.integration.shop import Shop
-from tests.integration.stand_in import standing_in
 
 
 @pytest.fixture(scope="module")
@@ -265,58 +261,6 @@ class TestLists:
         cursor = see(shop, "holds", limit=1).json()["next"]
         refused(see(shop, "orders", cursor=cursor), 400, "bad_request")
         refused(see(shop, "holds", cursor="x"), 400, "bad_request")
-
-    @pytest.mark.parametrize(
-        ("path", "query", "named"),
-        (
-            (
-                "orders",
-                {"sales": "x"},
-                "'sales'; it has: at, buyer, cursor, limit, payment, position, q, sale.",
-            ),
-            ("whoami", {"x": "1"}, "'x'; it has none."),
-            ("orders", {"payment": "free"}, "payment"),
-            ("holds", {"status": "HELD"}, "status"),
-            ("sales", {"state": "x"}, "state"),
-            ("frame", {"at": "now"}, "at"),
-            ("frame", {"at": "-1"}, "at"),
-            ("frame", {"position": "9007199254740993"}, "position"),
-            ("log", {"after": "1", "before": "2"}, "not both"),
-            ("log", {"subject": "log.*.sale x"}, "subject"),
-            ("log", {"limit": "101"}, "limit"),
-            ("log/0", {}, "log_position"),
-            ("sales", {"q": "x" * 201}, "q"),
-        ),
-    )
-    def test_what_is_not_understood_is_refused_by_name(
-        self, shop: Shop, path: str, query: dict[str, str], named: str
-    ) -> None:
-        assert named in refused(see(shop, path, **query), 400, "bad_request")
-
-
-class TestTheObserver:
-    def test_the_past_of_lists_is_asked_of_it(self, cell, shop: Shop) -> None:
-        with standing_in(cell) as asked:
-            assert see(shop, "orders", at=1, sale="sal_1", payment="captured", limit=3).status_code == 200
-            assert see(shop, f"rooms/{shop.sale}/messages", position=5, before=9).status_code == 200
-            assert see(shop, "frame", position=7, at=3).status_code == 200
-
-        assert asked == [
-            AskOrders(at=1, sale="sal_1", payment="captured", limit=3),
-            AskMessages(room=shop.sale, position=5, before=9, limit=20),
-            AskFrame(position=7, at=3),
-        ]
-
-    def test_what_it_declines_is_a_problem_with_its_code(self, cell, shop: Shop) -> None:
-        with standing_in(cell):
-            refused(see(shop, "sales", cursor="of another list"), 400, "bad_request")
-
-    async def test_without_one_it_is_said_what_to_do(self, bus: Client) -> None:
-        with pytest.raises(Rejected) as caught:
-            await Observer(bus, "nowhere").ask(AskCells())
-
-        assert caught.value.code == "unavailable"
-        assert "titan restart observer" in caught.value.detail
 
 
 class TestKeys:
