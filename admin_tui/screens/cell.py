@@ -1,5 +1,6 @@
 """One cell: its rates, how long things take, its processes, its log, what happens in it."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from textual.app import ComposeResult
@@ -162,9 +163,8 @@ def more_log_facts(frame: Frame) -> list[Fact]:
     ]
 
 
-def slots(value: object) -> str:
+def slots(ranges: Sequence[tuple[int, int]]) -> str:
     """Return ranges of slots in words."""
-    if not isinstance(value, list):
-        return "-"
-    ranges = [each for each in value if isinstance(each, list) and len(each) == 2]
-    return inert(", ".join(f"{first}–{last}" for first, last in ranges), 40) or "-"
+    return (
+        ", ".join(f"{first}-{last}" for first, last in ranges[:4]) + (" …" if len(ranges) > 4 else "") or "-"
+    )

@@ -15,11 +15,12 @@ from admin_tui.shell import Table
 from admin_tui.text import inert
 from admin_tui.widgets import figures, heat, log_lines, sale_rows
 from admin_tui.widgets.alerts import AlertList
+from admin_tui.widgets.columns import Column, Row
 from admin_tui.widgets.drawn import Drawn, facts
 from admin_tui.widgets.figures import BAD, DIM, GOOD, INK, WARN, Figure
 from admin_tui.widgets.heat import DOWN, GLYPHS, OVER
 from admin_tui.widgets.heatmap import HeatMap
-from admin_tui.widgets.keyed_table import Column, KeyedTable, Row
+from admin_tui.widgets.keyed_table import KeyedTable
 from admin_tui.widgets.spark import Spark, bars
 from admin_tui.widgets.stat import Stat
 from admin_tui.widgets.vitals import vitals

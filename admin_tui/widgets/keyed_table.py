@@ -6,38 +6,25 @@ only what is on the screen into text.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style as RichStyle
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.style import Style
 
+from admin_tui.widgets.columns import Column, Row, body, column_at, head, widths
+
 # Full policy: rows beyond are not shown, and the subtitle says how many.
 MAX_ROWS: Final = 1000
 HEADER: Final = 1
-GAP: Final = 2
 
 
-class Column(NamedTuple):
-    """`width` in cells; 0 takes what the others leave, but `least`. In a narrow table the highest `rank` goes first."""
-
-    key: str
-    label: str
-    width: int = 0
-    align: Literal["left", "right"] = "left"
-    rank: int = 0
-    least: int = 12
-
-
-Cell = Content | str
-Row = tuple[Cell, ...]
 T = TypeVar("T")
 
 
@@ -263,7 +250,7 @@ class KeyedTable(ScrollView, Generic[T], can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor; a click on the cursor opens the row; one on the head asks for an order."""
         if event.y < HEADER:
-            column = self._column_at(event.x)
+            column = column_at(self._columns, self._widths, event.x)
             if column:
                 self.post_message(self.HeadClicked(self, column))
             return
@@ -287,15 +274,6 @@ class KeyedTable(ScrollView, Generic[T], can_focus=True):
             for each in (old, index):
                 if each >= 0:
                     self._refresh_row(each)
-
-    def _column_at(self, x: int) -> str:
-        left = 1
-        for column in self._columns:
-            width = self._widths.get(column.key, 0)
-            if width and left <= x < left + width + GAP:
-                return column.key
-            left += width + GAP if width else 0
-        return ""
 
     # --- drawing ---
 
@@ -341,52 +319,15 @@ class KeyedTable(ScrollView, Generic[T], can_focus=True):
         return self.get_visual_style("keyed-table--head").rich_style
 
     def _head(self) -> Strip:
-        style = self._head_style
-        segments = [Segment(" ", style)]
-        for column in self._columns:
-            width = self._widths.get(column.key, 0)
-            if width:
-                label = column.label
-                if self._sorted[0] == column.key:
-                    label += "↓" if self._sorted[1] else "↑"
-                label = label[:width]
-                text = label.rjust(width) if column.align == "right" else label.ljust(width)
-                segments.append(Segment(text + " " * GAP, style))
-        return self._line(segments, self.visual_style)
+        return self._line(
+            head(self._columns, self._widths, self._sorted, self._head_style), self.visual_style
+        )
 
     def _line_of(self, key: str, base: Style) -> Strip:
-        segments = [Segment(" ", base.rich_style)]
-        gap = Segment(" " * GAP, base.rich_style)
-        for column, cell in zip(self._columns, self._draw_row(self._rows[key]), strict=True):
-            width = self._widths.get(column.key, 0)
-            if width:
-                segments.extend(self._cell(cell, column, width, base))
-                segments.append(gap)
-        return self._line(segments, base)
-
-    def _cell(self, cell: Cell, column: Column, width: int, base: Style) -> list[Segment]:
-        content = cell if isinstance(cell, Content) else Content(cell)
-        content = content.truncate(width, ellipsis=True)
-        missing = width - content.cell_length
-        if missing:
-            content = content.pad_left(missing) if column.align == "right" else content.pad_right(missing)
-        parse = self.app.stylesheet.parse_style
-        return [
-            Segment(text, style.rich_style) for text, style in content.render(base, "", parse_style=parse)
-        ]
+        cells = self._draw_row(self._rows[key])
+        return self._line(
+            body(self._columns, self._widths, cells, base, self.app.stylesheet.parse_style), base
+        )
 
     def _line(self, segments: list[Segment], base: Style) -> Strip:
         return Strip(segments).adjust_cell_length(self.size.width, base.rich_style)
-
-
-def widths(columns: Sequence[Column], room: int) -> dict[str, int]:
-    """Return the width of each column that there is room for. PURE."""
-    kept = list(columns)
-    while (
-        len(kept) > 1 and sum(column.width or column.least for column in kept) + GAP * (len(kept) - 1) > room
-    ):
-        kept.remove(max(reversed(kept), key=lambda column: column.rank))
-    fixed = sum(column.width for column in kept) + GAP * (len(kept) - 1)
-    open_ones = [column for column in kept if not column.width]
-    shares = {column.key: max(1, (room - fixed) // len(open_ones)) for column in open_ones}
-    return {column.key: column.width or shares[column.key] for column in kept}

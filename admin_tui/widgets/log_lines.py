@@ -7,8 +7,8 @@ from textual.content import Content
 
 from admin_tui.text import inert
 from admin_tui.widgets import figures
+from admin_tui.widgets.columns import Column, Row
 from admin_tui.widgets.figures import DIM, GOOD, INK, WARN
-from admin_tui.widgets.keyed_table import Column, Row
 from admin_tui.wire import Line
 
 COLUMNS: Final = (

@@ -6,8 +6,8 @@ from textual.content import Content
 
 from admin_tui.text import inert
 from admin_tui.widgets import figures
+from admin_tui.widgets.columns import Column, Row
 from admin_tui.widgets.figures import BAD, DIM, INK, WARN
-from admin_tui.widgets.keyed_table import Column, Row
 from admin_tui.widgets.vitals import process_state
 from admin_tui.wire import ProcessRow
 

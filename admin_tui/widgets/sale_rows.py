@@ -1,7 +1,7 @@
 """Sales as rows of a table, those that need eyes first."""
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 from textual.content import Content
 
@@ -9,17 +9,17 @@ from admin_tui.forecast import demand, sell_through, sold_out
 from admin_tui.picture import CellSale
 from admin_tui.text import inert
 from admin_tui.widgets import figures
+from admin_tui.widgets.columns import Column, Row
 from admin_tui.widgets.figures import DIM, INK, WARN
-from admin_tui.widgets.keyed_table import Column, Row
 from admin_tui.widgets.spark import bars
 from admin_tui.widgets.stockbar import bar
 from admin_tui.wire import SaleRow
 
-STOCK_WIDTH: Final = 14
+STOCK_WIDTH: Final = 12
 DEMAND_WIDTH: Final = 12
 COLUMNS: Final = (
     Column("state", "state", 8),
-    Column("sale", "sale", least=22),
+    Column("sale", "sale", least=20),
     Column("cell", "cell", 6, rank=6),
     Column("stock", "stock", STOCK_WIDTH, rank=2),
     Column("sold", "sold", 7, "right"),
@@ -87,3 +87,22 @@ def out_in(sale: SaleRow) -> Content:
     if forecast.seconds is None:
         return Content.styled("-", DIM)
     return Content.styled(f"~{figures.span(1000 * forecast.seconds)}", WARN if forecast.seconds < 60 else "")
+
+
+def _seconds_left(each: CellSale) -> float:
+    forecast = sold_out(each.sale.available, each.sale.taken, is_open=each.sale.state == "open")
+    return float("inf") if forecast.seconds is None else forecast.seconds
+
+
+# What the columns are ordered by.
+MEASURES: Final[dict[str, Callable[[CellSale], Any]]] = {
+    "sale": lambda each: each.sale.title.casefold(),
+    "cell": lambda each: each.cell,
+    "stock": lambda each: each.sale.stock,
+    "sold": lambda each: each.sale.sold,
+    "left": lambda each: each.sale.available,
+    "through": lambda each: sell_through(each.sale.sold, each.sale.stock),
+    "demand": lambda each: sum(each.sale.taken),
+    "rate": lambda each: demand(each.sale.taken),
+    "out": _seconds_left,
+}
