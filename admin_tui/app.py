@@ -27,7 +27,7 @@ class TopApp(Dashboard):
     """The dashboard with its modes."""
 
     TITLE = "titan top"
-    CSS_PATH = "titan.tcss"
+    CSS_PATH = Path(__file__).with_name("titan.tcss")
     ENABLE_COMMAND_PALETTE = True
     COMMANDS = {TopCommands}  # noqa: RUF012 - as Textual declares it
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = dict(MODES)
