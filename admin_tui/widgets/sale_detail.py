@@ -35,7 +35,7 @@ def outlook(sale: SaleRow, now: int) -> list[Fact]:
     rate = figures.rate(forecast.rate).content() if sale.state == "open" else Content.styled("not open", DIM)
     rows = [
         Fact("demand", rate),
-        Fact("sell-through", figures.share(sell_through(sale.sold, sale.stock)).content()),
+        Fact("sold", figures.share(sell_through(sale.sold, sale.stock)).content()),
     ]
     if sale.stock and sale.available <= 0:
         rows.append(

@@ -12,7 +12,7 @@ from admin_tui.widgets.drawn import Drawn, facts
 from admin_tui.widgets.spark import Spark
 from admin_tui.widgets.stockbar import StockBar
 
-LABELS = 12
+LABELS = 9
 
 
 class SalePanel(VerticalScroll, can_focus=True):
