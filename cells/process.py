@@ -23,9 +23,10 @@ ROLES = {
     "writer": "server.writer:main",
     "hub": "realtime.main:main",
     "projector": "server.projector:main",
+    "observer": "server.observer:main",
 }
 # What may lag yields to what people wait for, where there are fewer processors than work.
-NICENESS = {"projector": 5}
+NICENESS = {"projector": 5, "observer": 10}
 STATUS_VARIABLE = "TITAN_STATUS_FD"
 GATE_VARIABLE = "TITAN_GATE_FD"
 # Exit code of a role that cannot be loaded: starting it again will not help.

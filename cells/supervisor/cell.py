@@ -27,12 +27,15 @@ from cells.trouble import Trouble
 
 ENGINES = ("nats", "valkey", "postgres")
 NEEDED_TO_SELL = ("nats", "writer", "api")
+# They look on: the cell starts, serves and is well without them.
+ONLOOKERS = ("observer",)
 MIGRATION_SECONDS = 120.0
 UNSTICK_SECONDS = 10.0  # between restarts of a nats-server whose disk fails
 STUCK_SECONDS = 15.0  # without a failed write, until the log counts as writable again
+DETAIL_CHARS = 300
 PATIENCE_SECONDS = 5.0  # until a start says what it is waiting for
 # Seconds from the start of a drain at which whoever is left is killed, in the order in which they are stopped.
-DRAIN = (("api", 1.6), ("hub", 2.6), ("writer", 3.4), ("projector", 3.8), ("engines", 4.6))
+DRAIN = (("api", 1.6), ("hub", 2.6), ("writer", 3.4), ("projector", 3.8), ("observer", 4.0), ("engines", 4.6))
 
 
 class Cell:
@@ -56,6 +59,7 @@ class Cell:
         self._changed = asyncio.Event()
         self._children: dict[str, Child] = {}
         self._relief = Relief(self._children, self._successor, self._changed, console)
+        self._memory = memory.Meter()
         self._tasks_log = LogFile(layout.logs / f"{layout.cell_name}-tasks.log")
         self._migrated = False
         self._unstuck_at = -UNSTICK_SECONDS
@@ -93,6 +97,10 @@ class Cell:
                         group.create_task(self._after(partial(_open, gate), *needs))
         except* Trouble as troubles:
             raise troubles.exceptions[0] from None
+        for role in ONLOOKERS:
+            if role in self._plan.roles:
+                self._children[role] = self._role_child(role, role)
+                self._children[role].begin()
         self._started = True
         self._quiet = False
 
@@ -263,7 +271,8 @@ class Cell:
             return "fenced"
         if not self._started:
             return "starting"
-        well = not self._stuck and all(child.ready for child in self._children.values())
+        needed = [child for child in self._children.values() if child.name not in ONLOOKERS]
+        well = not self._stuck and all(child.ready for child in needed)
         return "serving" if well else "degraded"
 
     @property
@@ -299,8 +308,15 @@ class Cell:
             slots=config.slots,
             api=config.public_api,
             realtime=config.public_realtime,
-            processes=[_describe(child) for child in self._children.values()],
+            processes=[self._describe(child) for child in self._children.values()],
             reason=self.reason,
+        )
+
+    def _describe(self, child: Child) -> ProcessStatus:
+        """Shared pages of Postgres are counted once, with the PSS of its process tree."""
+        rss = self._memory.of_tree(child.pid, proportional=child.name == "postgres") if child.pid else 0
+        return ProcessStatus(
+            child.name, child.pid, child.state, child.restarts, rss, child.detail[:DETAIL_CHARS]
         )
 
     def restart(self, name: str | None) -> str:
@@ -352,9 +368,3 @@ class Cell:
 
 async def _open(gate: asyncio.Event) -> None:
     gate.set()
-
-
-def _describe(child: Child) -> ProcessStatus:
-    """Shared pages of Postgres are counted once, with the PSS of its process tree."""
-    rss = memory.of_tree(child.pid, proportional=child.name == "postgres") if child.pid else 0
-    return ProcessStatus(child.name, child.pid, child.state, child.restarts, rss)

@@ -3,14 +3,18 @@
 import msgspec
 
 
-class ProcessStatus(msgspec.Struct, frozen=True):
-    """A process of a cell. `rss` in bytes; for postgres the PSS of its process tree."""
+class ProcessStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A process of a cell. `rss` in bytes; for postgres the PSS of its process tree.
+
+    `detail` is what the process says beside its state, or how it ended, and is left out where it is empty.
+    """
 
     name: str
     pid: int
     state: str
     restarts: int
     rss: int
+    detail: str = ""
 
 
 class CellStatus(msgspec.Struct, frozen=True, omit_defaults=True):

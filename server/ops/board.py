@@ -4,7 +4,7 @@ The same commits in the same order give the same board, however they are batched
 interrupted by a snapshot. That is why a replay is as true as what was live.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 import msgspec
@@ -33,6 +33,11 @@ _decode = msgspec.msgpack.Decoder(State).decode
 _UNREADABLE = (UnknownEvent, msgspec.MsgspecError, UnicodeDecodeError, ValueError, KeyError)
 # No time that a clock shows; what claims to be later is as good as none.
 _LATEST: Final = 1 << 52
+
+
+def is_time(at: int) -> bool:
+    """Tell whether a commit's time is one that a clock shows. The board leaves any other out."""
+    return 0 < at < _LATEST
 
 
 class Board:
@@ -64,9 +69,12 @@ class Board:
         """The latest time of a commit in it; 0 when there is none."""
         return self.state.at
 
-    def apply(self, batch: Iterable[Stored]) -> None:
+    def apply(self, batch: Sequence[Stored]) -> None:
         """Fold commits, in the order of the log. Those that are in the board already are left out."""
         state, place, registries = self.state, self._place, self._registries
+        if batch and not state.first:
+            state.first = batch[0].position
+            state.position = state.first - 1
         position, at, second, counted = state.position, state.at, self._second, 0
         fresh: list[tuple[Stored, int]] = []
         for stored in batch:
@@ -93,10 +101,7 @@ class Board:
             fresh.append((stored, count))
             folds = FOLDS.get(kind)
             if folds is not None:
-                for place.index, event in enumerate(events):
-                    fold = folds.get(type(event))
-                    if fold is not None:
-                        fold(place, event)
+                _fold(folds, place, events)
         state.position, state.at, self._second = position, at, second
         state.commits += len(fresh)
         state.events += counted
@@ -106,10 +111,7 @@ class Board:
         """Tell whether a commit that is not the next one is a later one, and count what lies between."""
         if stored.position <= position:
             return False
-        if position:
-            self.state.missing += stored.position - position - 1
-        else:
-            self.state.first = stored.position
+        self.state.missing += stored.position - position - 1
         return True
 
     def _unread(self, stored: Stored) -> tuple[str, int, list[Any]]:
@@ -144,3 +146,10 @@ class Board:
                 for oldest in list(seconds)[:-SECONDS]:
                     del seconds[oldest]
         self._place.second = found
+
+
+def _fold(folds: Mapping[type[Any], Any], place: Place, events: list[Any]) -> None:
+    for place.index, event in enumerate(events):
+        fold = folds.get(type(event))
+        if fold is not None:
+            fold(place, event)

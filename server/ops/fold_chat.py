@@ -27,6 +27,9 @@ from server.ops.state import (
 )
 
 
+DAY_SECONDS: Final = 24 * 3600
+
+
 def room_of(place: Place) -> Room:
     """Return the room of an event; it appears with its first one."""
     state, key = place.state, place.key
@@ -102,7 +105,7 @@ def unbanned(place: Place, event: MemberUnbanned) -> None:
 
 def slowed(place: Place, event: SlowModeSet) -> None:
     """A room is made slower, or not."""
-    room_of(place).slow_seconds = event.seconds
+    room_of(place).slow_seconds = max(0, min(event.seconds, DAY_SECONDS))
 
 
 def locked(place: Place, _event: RoomLocked) -> None:

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from server.flash_sale.lifecycle import FINAL
 from server.flash_sale.model import (
+    MAX_STOCK,
     HoldConfirmed,
     HoldExpired,
     HoldReleased,
@@ -27,9 +28,22 @@ from server.ops.state import (
     State,
     by_second,
 )
-from server.orders.fold import STATUS
+from server.payments.model import (
+    PaymentAuthorised,
+    PaymentCaptured,
+    PaymentDeclined,
+    PaymentStarted,
+    PaymentVoided,
+)
 
 _STEP: Final = {"armed": "arm", "open": "open", "paused": "pause", "ended": "end", "killed": "kill"}
+_PAID: Final[dict[type[Any], str]] = {
+    PaymentStarted: "started",
+    PaymentAuthorised: "authorised",
+    PaymentDeclined: "declined",
+    PaymentCaptured: "captured",
+    PaymentVoided: "voided",
+}
 _MOST_OWNERS: Final = 255
 
 
@@ -37,13 +51,14 @@ def drafted(place: Place, event: SaleDrafted) -> None:
     """A sale appears."""
     if place.key in place.state.sales:
         return
+    place.state.moves += 1
     place.state.sales[place.key] = Sale(
         event.merchant_id,
         event.product_id,
         event.title[:MAX_TEXT],
         event.price.amount,
         event.price.currency,
-        max(0, event.stock),
+        max(0, min(event.stock, MAX_STOCK)),
         event.starts_at,
         event.ends_at,
         event.at,
@@ -63,7 +78,7 @@ def moved(place: Place, event: SaleMoved) -> None:
         return
     resumed = sale.state == "paused" and event.state == "open"
     sale.state = event.state
-    _changed(sale, event, place.position, "resume" if resumed else _STEP.get(event.state, event.state))
+    _changed(place, sale, event, "resume" if resumed else _STEP.get(event.state, event.state))
     if event.state == "killed":
         for hold_id in [i for i, h in state.holds.items() if h.sale_id == place.key and h.status == "held"]:
             _settled(state, hold_id, "released", event.at)
@@ -76,16 +91,16 @@ def throttled(place: Place, event: SaleThrottled) -> None:
     sale = place.state.sales.get(place.key)
     if sale is not None:
         sale.throttle = event.per_second
-        _changed(sale, event, place.position, "throttle")
+        _changed(place, sale, event, "throttle")
 
 
-def _changed(sale: Sale, event: SaleMoved | SaleThrottled, position: int, what: str) -> None:
+def _changed(place: Place, sale: Sale, event: SaleMoved | SaleThrottled, what: str) -> None:
+    place.state.moves += 1
     sale.revision += 1
-    sale.moved_at, sale.moved_by, sale.moved_position = event.at, event.by, position
+    sale.moved_at, sale.moved_by, sale.moved_position = event.at, event.by, place.position
     sale.reason = event.reason[:MAX_TEXT]
-    sale.moves.append(
-        Move(event.at, position, event.by, event.by_name[:MAX_TEXT], what, sale.reason, sale.throttle)
-    )
+    name = event.by_name[:MAX_TEXT]
+    sale.moves.append(Move(event.at, place.position, event.by, name, what, sale.reason, sale.throttle))
     if len(sale.moves) > 2 * MOVES:
         del sale.moves[:-MOVES]
 
@@ -223,7 +238,7 @@ def _close(sale: Sale) -> None:
 def paid(place: Place, event: Any) -> None:
     """A payment takes a step; its aggregate is found by the hold."""
     state = place.state
-    status = STATUS[type(event)]
+    status = _PAID[type(event)]
     hold = state.holds.get(place.key)
     if hold is not None:
         hold.payment = status
@@ -258,4 +273,4 @@ SALES: Final[dict[type[Any], Any]] = {
     HoldReleased: released,
     HoldExpired: expired,
 }
-PAYMENTS: Final[dict[type[Any], Any]] = dict.fromkeys(STATUS, paid)
+PAYMENTS: Final[dict[type[Any], Any]] = dict.fromkeys(_PAID, paid)

@@ -161,11 +161,11 @@ def _redelivery(e: webhooks.RedeliveryAsked) -> Said:
 
 
 def _takes_over(e: sales.WriterChanged | chat.WriterChanged) -> Said:
-    return e.writer, f"writer {e.writer} took over in term {e.term}"
+    return e.writer, f"took it over in term {e.term}"
 
 
 _SAY: Final[dict[type[Any], Callable[[Any], Said]]] = {
-    WriterElected: lambda e: (e.writer, f"writer {e.writer} leads, term {e.term}"),
+    WriterElected: lambda e: (e.writer, f"leads the writers, term {e.term}"),
     # sales
     sales.SaleDrafted: _drafted,
     sales.SaleMoved: lambda e: (_who(e.by, e.by_name), f"sale is {e.state}{because(e.reason)}"),

@@ -182,7 +182,7 @@ class State(msgspec.Struct, array_like=True):
     """The whole board. `position` is the newest commit in it, `at` the latest time of all of them.
 
     `first` is the first commit in it, `unknown` counts events that this release does not know, `missing` positions
-    that were not in the log any more. `orders` are by hold.
+    that were not in the log any more, `moves` drafts and changes of all sales. `orders` are by hold.
     """
 
     first: int = 0
@@ -193,6 +193,7 @@ class State(msgspec.Struct, array_like=True):
     unknown: int = 0
     missing: int = 0
     granted: int = 0
+    moves: int = 0
     messages: int = 0
     kept_messages: int = 0
     sales: dict[str, Sale] = {}

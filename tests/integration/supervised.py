@@ -23,7 +23,7 @@ from cells.supervisor.run import Options, Supervisor
 
 HERE = "tests.integration.supervised"
 PLAN = Plan(
-    roles={role: f"{HERE}:{role}" for role in ("api", "writer", "hub", "projector")},
+    roles={role: f"{HERE}:{role}" for role in ("api", "writer", "hub", "projector", "observer")},
     migrate=f"{HERE}:migrate",
     seed=f"{HERE}:seed",
 )
@@ -68,6 +68,11 @@ async def projector(config: CellConfig, process: Process) -> None:
     process.report("standby")
     await process.stopping.wait()
     await connection.close()
+
+
+async def observer(_config: CellConfig, process: Process) -> None:
+    process.report("serving")
+    await process.stopping.wait()
 
 
 async def migrate(config: CellConfig) -> int:

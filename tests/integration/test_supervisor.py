@@ -34,7 +34,7 @@ from cells.supervisor.layout import Layout
 from cells.supervisor.status import CellStatus, ProcessStatus, Status
 
 START_SECONDS = 60.0
-PROCESSES = {"nats", "valkey", "postgres", "api", "writer", "hub", "projector"}
+PROCESSES = {"nats", "valkey", "postgres", "api", "writer", "hub", "projector", "observer"}
 
 
 class Run:
