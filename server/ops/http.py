@@ -52,7 +52,8 @@ def handlers(observer: Observer, talk: Talk, cell: str) -> tuple[HTTPRouteHandle
         _who(cell),
         *_cell(observer),
         *_sales(observer),
-        *_trade(observer),
+        _orders(observer),
+        _holds(observer),
         *_log(observer),
         *rooms_http.handlers(observer, talk),
     )
@@ -131,7 +132,7 @@ def _sales(observer: Observer) -> tuple[HTTPRouteHandler, ...]:
     return list_sales, get_sale
 
 
-def _trade(observer: Observer) -> tuple[HTTPRouteHandler, ...]:
+def _orders(observer: Observer) -> HTTPRouteHandler:
     @get("/api/v1/ops/orders", responses=refusals(*AUTH), operation_id="opsListOrders", **VIEWER)
     async def list_orders(
         at: At = None,
@@ -159,6 +160,10 @@ def _trade(observer: Observer) -> tuple[HTTPRouteHandler, ...]:
         )
         return cast("Response[words.Orders]", _shown(await observer.ask(question)))
 
+    return list_orders
+
+
+def _holds(observer: Observer) -> HTTPRouteHandler:
     @get("/api/v1/ops/holds", responses=refusals(*AUTH), operation_id="opsListHolds", **VIEWER)
     async def list_holds(
         at: At = None,
@@ -186,7 +191,7 @@ def _trade(observer: Observer) -> tuple[HTTPRouteHandler, ...]:
         )
         return cast("Response[words.Holds]", _shown(await observer.ask(question)))
 
-    return list_orders, list_holds
+    return list_holds
 
 
 def _log(observer: Observer) -> tuple[HTTPRouteHandler, ...]:

@@ -43,7 +43,10 @@ class Talk(msgspec.Struct, frozen=True):
 
 def handlers(observer: Observer, talk: Talk) -> tuple[HTTPRouteHandler, ...]:
     """Make the handlers."""
+    return (*_reading(observer, talk), _moderating(talk))
 
+
+def _reading(observer: Observer, talk: Talk) -> tuple[HTTPRouteHandler, ...]:
     @get("/api/v1/ops/rooms", responses=refusals(*AUTH), operation_id="opsListRooms", **for_("viewer"))
     async def list_rooms(
         at: At = None, position: AtPosition = None, limit: Limit = cursors.DEFAULT_LIMIT
@@ -72,6 +75,10 @@ def handlers(observer: Observer, talk: Talk) -> tuple[HTTPRouteHandler, ...]:
         question = asks.AskMessages(room=sale_id, at=at, position=position, before=before, limit=limit)
         return cast("Response[words.Messages]", Response(await observer.ask(question), media_type=JSON))
 
+    return list_rooms, list_messages
+
+
+def _moderating(talk: Talk) -> HTTPRouteHandler:
     @post(
         "/api/v1/ops/rooms/{sale_id:str}/moderate",
         status_code=200,
@@ -95,7 +102,7 @@ def handlers(observer: Observer, talk: Talk) -> tuple[HTTPRouteHandler, ...]:
         work_id = fresh("msg", slot_in(actor.id), talk.clock)
         return cast("Response[Moderated]", answer(await talk.idempotency.run(same, work_id, work)))
 
-    return list_rooms, list_messages, moderate_room
+    return moderate_room
 
 
 def _room(sale_id: str) -> str:
