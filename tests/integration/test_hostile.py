@@ -20,7 +20,6 @@ from cells.kernel.clock import SystemClock
 from server.flash_sale.read import LIST as SALES
 from server.web import cursors
 from tests.integration.shop import OPS_BODIES, PRICE, PRODUCT, STEPS, WEBHOOK, Shop
-from tests.integration.stand_in import standing_in
 from tests.integration.test_http_edge import head, talk
 
 DEEP = b'{"quantity":' + b"[" * 15_000
@@ -35,8 +34,7 @@ def shop(cell) -> Iterator[Shop]:
     shop = Shop(cell)
     shop.open()
     shop.operators()
-    with standing_in(cell):
-        yield shop
+    yield shop
     shop.client.close()
 
 

@@ -19,7 +19,6 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 from server.web.openapi import METHODS
 from tests.integration.routes import routes_of
 from tests.integration.shop import OPS_BODIES, PRICE, PRODUCT, STEPS, WEBHOOK, Shop, browser
-from tests.integration.stand_in import standing_in
 
 DOCUMENT = "/schema/openapi.json"
 ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//[A-Za-z0-9]")
@@ -44,8 +43,7 @@ def shop(cell) -> Iterator[Shop]:
     shop = Shop(cell)
     shop.open()
     shop.operators()
-    with standing_in(cell):
-        yield shop
+    yield shop
     shop.client.close()
 
 

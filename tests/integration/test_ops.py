@@ -263,6 +263,54 @@ class TestLists:
         refused(see(shop, "holds", cursor="x"), 400, "bad_request")
 
 
+class TestThePast:
+    """What the tables say of now and what the observer folds from the log are the same."""
+
+    def settled(self, shop: Shop, path: str, **query: Any) -> dict[str, Any]:
+        """Ask until the replay is where it was asked to be."""
+        for _ in range(50):
+            found: dict[str, Any] = see(shop, path, **query).json()
+            if found["target"] is None or found["position"] >= found["target"]:
+                return found
+        raise AssertionError("the replay never got there")
+
+    @pytest.mark.parametrize(
+        "query",
+        ({}, {"q": "usr_"}, {"q": "7F"}, {"sale": "this"}, {"buyer": "this"}, {"sale": "sal_x"}),
+    )
+    def test_orders_and_holds_are_the_same_from_both(self, shop: Shop, query: dict[str, str]) -> None:
+        position = projected(shop)
+        mine = {"sale": shop.sale, "buyer": shop.users["buyer"]["id"]}
+        asked = {name: mine[name] if value == "this" else value for name, value in query.items()}
+        for path in ("orders", "holds"):
+            now = see(shop, path, limit=100, **asked).json()
+            then = self.settled(shop, path, limit=100, position=now["position"], **asked)
+
+            assert now["position"] >= position
+            assert then["items"] == now["items"], path
+
+    def test_an_action_is_seen_in_the_sale_and_not_before_it_was_taken(self, shop: Shop) -> None:
+        sale, me = shop.new_sale("open"), see(shop, "whoami", "operator").json()
+        before = see(shop, f"sales/{sale}").json()
+        taken = act(
+            shop, f"sales/{sale}/throttle", {"per_second": 9, "reason": "bots", "expected_revision": 2}
+        ).json()
+
+        then = self.settled(shop, f"sales/{sale}", position=taken["position"])
+        past = self.settled(shop, f"sales/{sale}", position=taken["position"] - 1)
+
+        assert (then["sale"]["throttle"], then["sale"]["revision"]) == (9, taken["revision"])
+        newest = then["moves"][0]
+        assert (newest["what"], newest["throttle"], newest["by"], newest["name"], newest["reason"]) == (
+            "throttle",
+            9,
+            me["id"],
+            me["name"],
+            "bots",
+        )
+        assert (past["sale"]["throttle"], past["sale"]["revision"]) == (None, before["sale"]["revision"])
+
+
 class TestKeys:
     async def test_hubs_learn_whose_a_key_is(self, cell, shop: Shop, bus: Client) -> None:
         async def holder(key: bytes) -> Holder | None:

@@ -14,7 +14,6 @@ from cells.log.jetstream import JetStreamLog
 from server.accounts.operators import CACHED_MS
 from tests.integration.routes import routes_of
 from tests.integration.shop import OPS_BODIES, STEPS, Shop
-from tests.integration.stand_in import standing_in
 
 PREFIX = "/api/v1/ops/"
 WHO = ("nobody", "garbage", "buyer", "merchant", "viewer", "operator", "admin", "revoked")
@@ -60,8 +59,7 @@ def shop(cell) -> Iterator[Shop]:
     name = shop.operator("admin", "revoked")
     assert cell.titan("operator", "revoke", name).returncode == 0
     shop.tokens["garbage"] = f"tk_{'0' * 35}.{'A' * 43}"
-    with standing_in(cell):
-        yield shop
+    yield shop
     shop.client.close()
 
 
