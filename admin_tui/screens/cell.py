@@ -69,7 +69,9 @@ class CellScreen(TopScreen):
                     yield Drawn(id="log-facts")
         with Vertical(id="last-events", classes="panel") as events:
             events.border_title = "last events"
-            yield KeyedTable[Line](log_lines.COLUMNS, log_lines.draw, empty="no events yet", id="line-rows")
+            yield KeyedTable[Line](
+                log_lines.COLUMNS, log_lines.draw, empty="no events yet", follows=True, id="line-rows"
+            )
 
     def show(self, picture: Picture) -> None:
         cell = picture.focus

@@ -18,8 +18,8 @@ from admin_tui.shell import Table
 from admin_tui.text import inert
 from admin_tui.widgets import log_lines
 from admin_tui.widgets.commit_view import commit_view
-from admin_tui.widgets.drawn import Drawn, row
-from admin_tui.widgets.figures import BAD, DIM, GOOD, INK, WARN
+from admin_tui.widgets.drawn import Drawn
+from admin_tui.widgets.figures import BAD
 from admin_tui.widgets.keyed_table import KeyedTable
 from admin_tui.wire import Commit, Line, Lines
 
@@ -80,7 +80,9 @@ class LogScreen(TopScreen):
         with Horizontal(id="log-body"):
             with Vertical(id="list", classes="panel") as panel:
                 panel.border_title = "log"
-                yield KeyedTable[Line](log_lines.COLUMNS, log_lines.draw, empty="no such events", id="rows")
+                yield KeyedTable[Line](
+                    log_lines.COLUMNS, log_lines.draw, empty="no such events", follows=True, id="rows"
+                )
             with VerticalScroll(id="detail", classes="panel", can_focus=True) as detail:
                 detail.border_title = "commit"
                 yield Drawn(id="commit")
@@ -115,34 +117,26 @@ class LogScreen(TopScreen):
             for line in self._buffer.lines
             if self.pattern.matches(line.type, line.kind, line.key, line.text, line.by)
         ]
-        table, following = self.rows, self._is_following
+        table = self.rows
         table.show(log_lines.rows(shown))
         if self._aim:
             key = next((log_lines.key_of(line) for line in shown if line.position == self._aim), "")
             if key:
                 self._aim = 0
                 table.move_to(key)
-        elif following and shown:
-            table.move_to(log_lines.key_of(shown[0]))
         self._show_head(len(shown))
 
     def _show_head(self, shown: int) -> None:
         replay = self.picture.replay
-        if self._why:
-            state = Content.styled(inert(self._why, 120), BAD)
-        elif replay is not None:
-            state = Content.styled(f"up to {replay.position:,}", WARN)
-        elif self._is_following:
-            state = Content.styled("● following", GOOD)
-        else:
-            state = Content.assemble(("‖ stands", WARN), (" (n: newest)", DIM))
-        parts = [
-            state,
-            Content.assemble(("subject ", DIM), (inert(self._subject, 60) or "all", INK)),
-            Content.assemble(("type ", DIM), (inert(self._type, 30) or "all", INK)),
-            Content.styled(f"{shown:,} lines", DIM),
-        ]
-        self.query_one("#log-head", Drawn).show(Content.assemble(" ", row(parts)))
+        head = log_lines.head(
+            why=self._why,
+            until=None if replay is None else replay.position,
+            following=self._is_following,
+            subject=self._subject,
+            type_=self._type,
+            shown=shown,
+        )
+        self.query_one("#log-head", Drawn).show(head)
         older = "b: further back" if self._buffer.has_older and not self._buffer.is_full else ""
         full = "full: narrow it by subject or type" if self._buffer.is_full else ""
         self.query_one("#list").border_subtitle = full or older

@@ -72,9 +72,11 @@ class OrdersScreen(TopScreen):
         with Horizontal(id="orders-body"):
             with Vertical(id="list", classes="panel"):
                 yield KeyedTable[OrderRow](
-                    ORDER_COLUMNS, self._draw_order, empty="no orders", id="order-rows"
+                    ORDER_COLUMNS, self._draw_order, empty="no orders", follows=True, id="order-rows"
                 )
-                yield KeyedTable[HoldRow](HOLD_COLUMNS, self._draw_hold, empty="no holds", id="hold-rows")
+                yield KeyedTable[HoldRow](
+                    HOLD_COLUMNS, self._draw_hold, empty="no holds", follows=True, id="hold-rows"
+                )
             with VerticalScroll(id="detail", classes="panel", can_focus=True):
                 yield Drawn(id="order-facts", classes="block")
 

@@ -104,7 +104,9 @@ class OverviewScreen(TopScreen):
                 yield from self._alerts()
         with Horizontal(id="bottom"), Vertical(id="events", classes="panel") as events:
             events.border_title = "latest events"
-            yield KeyedTable[Line](log_lines.COLUMNS, log_lines.draw, empty="no events yet", id="event-rows")
+            yield KeyedTable[Line](
+                log_lines.COLUMNS, log_lines.draw, empty="no events yet", follows=True, id="event-rows"
+            )
 
     def _alerts(self) -> ComposeResult:
         with Vertical(id="alerts", classes="panel") as alerts:

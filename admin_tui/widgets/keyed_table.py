@@ -98,14 +98,16 @@ class KeyedTable(ScrollView, Generic[T], can_focus=True):
         draw: Callable[[T], Row],
         *,
         empty: str = "",
+        follows: bool = False,
         id: str | None = None,  # noqa: A002 - the framework's word
         classes: str | None = None,
     ) -> None:
-        """`empty`: what stands there when there are no rows."""
+        """`empty`: what stands there when there are no rows. `follows`: a cursor on the first row stays on the first."""
         super().__init__(id=id, classes=classes)
         self._columns = columns
         self._draw_row = draw
         self._empty = empty
+        self._follows = follows
         self._widths: dict[str, int] = {}
         self._rows: dict[str, T] = {}
         self._keys: list[str] = []
@@ -159,6 +161,7 @@ class KeyedTable(ScrollView, Generic[T], can_focus=True):
         if not changed and not moved:
             return
         before = self._at.get(self._cursor, 0)
+        follows = self._follows and before == 0
         self._rows = {key: rows[key] for key in keys}
         for key in changed:
             self._strips.pop(key, None)
@@ -170,7 +173,10 @@ class KeyedTable(ScrollView, Generic[T], can_focus=True):
         self._at = {key: index for index, key in enumerate(keys)}
         self._strips = {key: strip for key, strip in self._strips.items() if key in self._at}
         self._resize()
-        self._keep_cursor(before)
+        if follows and keys:
+            self._point(0)
+        else:
+            self._keep_cursor(before)
         self.refresh()
 
     def hide(self, *columns: str) -> None:

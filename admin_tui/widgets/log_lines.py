@@ -8,7 +8,8 @@ from textual.content import Content
 from admin_tui.text import inert
 from admin_tui.widgets import figures
 from admin_tui.widgets.columns import Column, Row
-from admin_tui.widgets.figures import DIM, GOOD, INK, WARN
+from admin_tui.widgets.drawn import pair, row
+from admin_tui.widgets.figures import BAD, DIM, GOOD, INK, WARN
 from admin_tui.wire import Line
 
 COLUMNS: Final = (
@@ -48,3 +49,22 @@ def short(id_: str) -> str:
     """Return an id's beginning and end: what tells it from others at a glance."""
     shown = inert(id_, 64)
     return shown if len(shown) <= 12 else f"{shown[:4]}…{shown[-6:]}"
+
+
+def head(*, why: str, until: int | None, following: bool, subject: str, type_: str, shown: int) -> Content:
+    """Return the line above the log: whether it moves, and what it is narrowed to."""
+    if why:
+        state = Content.styled(inert(why, 120), BAD)
+    elif until is not None:
+        state = Content.styled(f"up to {until:,}", WARN)
+    elif following:
+        state = Content.styled("● following", GOOD)
+    else:
+        state = Content.assemble(("‖ stands", WARN), (" (n: newest)", DIM))
+    parts = [
+        state,
+        pair("subject", Content.styled(inert(subject, 60) or "all", INK)),
+        pair("type", Content.styled(inert(type_, 30) or "all", INK)),
+        Content.styled(f"{shown:,} lines", DIM),
+    ]
+    return Content.assemble(" ", row(parts))

@@ -87,7 +87,7 @@ def log_facts(frame: Frame) -> list[Fact]:
         Fact(
             "log",
             Content.assemble(
-                (inert(log.state, 12) or "-", BAD if log.state == "fenced" else GOOD),
+                (inert(log.state, 12) or "-", BAD if log.state in {"fenced", "away"} else GOOD),
                 (f" · fsync {inert(log.fsync, 10) or '-'}", DIM),
             ),
         ),
