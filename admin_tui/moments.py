@@ -6,9 +6,11 @@ from typing import Final
 
 from admin_tui.replay import At, Position, Want
 
-_AGO: Final = re.compile(r"-(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?")
-_TIME: Final = re.compile(r"(?:(\d{4})-(\d\d)-(\d\d)[T ])?(\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d{1,3}))?)?(Z)?")
-_POSITION: Final = re.compile(r"#?(\d{1,15})")
+_AGO: Final = re.compile(r"-(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", re.ASCII)
+_TIME: Final = re.compile(
+    r"(?:(\d{4})-(\d\d)-(\d\d)[T ])?(\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d{1,3}))?)?(Z)?", re.ASCII
+)
+_POSITION: Final = re.compile(r"#?(\d{1,15})", re.ASCII)
 HINT: Final = "a time (14:02:07), so long ago (-5m), or a position (4711)"
 
 

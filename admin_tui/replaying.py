@@ -109,15 +109,18 @@ class Replayer:
         self._host.paint()
 
     def _ask(self, state: ReplayState) -> None:
-        leader = self._host.model.selected
         for cell, feed in self._host.feeds.items():
-            want = state.want if cell == leader else At(state.at)
-            if cell in self._asking or self._shown.get(cell) == want or (cell == leader and state.refused):
-                continue
-            if cell != leader and not state.at:
-                continue
-            self._asking.add(cell)
-            self._host.run_worker(self._fetch(cell, feed, want), group="replay")
+            want = self._wanted(cell, state)
+            if want is not None and cell not in self._asking:
+                self._asking.add(cell)
+                self._host.run_worker(self._fetch(cell, feed, want), group="replay")
+
+    def _wanted(self, cell: str, state: ReplayState) -> Want | None:
+        """What is to be asked of a cell; None where it has been answered, or cannot be asked yet."""
+        if cell == self._host.model.selected:
+            return None if state.settled else state.want
+        want = At(state.at)
+        return want if state.at and self._shown.get(cell) != want else None
 
     async def _fetch(self, cell: str, feed: Feed, want: Want) -> None:
         params = replay.begin(want).params
