@@ -26,8 +26,8 @@ from server.ops.state import (
     by_second,
 )
 
-
-DAY_SECONDS: Final = 24 * 3600
+# A room is never slower than this, whatever its log says.
+SLOWEST_SECONDS: Final = 24 * 3600
 
 
 def room_of(place: Place) -> Room:
@@ -105,7 +105,7 @@ def unbanned(place: Place, event: MemberUnbanned) -> None:
 
 def slowed(place: Place, event: SlowModeSet) -> None:
     """A room is made slower, or not."""
-    room_of(place).slow_seconds = max(0, min(event.seconds, DAY_SECONDS))
+    room_of(place).slow_seconds = max(0, min(event.seconds, SLOWEST_SECONDS))
 
 
 def locked(place: Place, _event: RoomLocked) -> None:
