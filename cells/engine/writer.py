@@ -1,8 +1,8 @@
 """The writer: keeps hot aggregates in memory, decides their commands one after the other, commits them in groups.
 
 Per aggregate one append is in flight; what arrives meanwhile goes into the next. Events are applied as they are
-decided, and answered only when their commit is durable; when a commit fails, the memory is dropped and read again
-from the log. A refusal that rests on events still in flight waits for them like everything else.
+decided, and answered only when their commit is durable; when a commit fails or a rule does, the memory is dropped and
+read again from the log. A refusal that rests on events still in flight waits for them like everything else.
 """
 
 import asyncio
@@ -231,33 +231,38 @@ class Writer(Generic[S, C]):
             self._owned[owned.key] = self._owned.pop(owned.key)  # behind those used less recently
         await asyncio.sleep(0)  # lets the rest of this turn's commands join the first commit
         try:
-            while not self._stopped:
-                batch = self._decide(owned)
-                if batch.events:
-                    outcome = await self._commit(owned, batch)
-                    if not isinstance(outcome, Appended):
-                        self._give_up(owned, batch, outcome)
-                        return
-                    self._watcher.changed(
-                        Changed(
-                            owned.key, owned.state, owned.chain.version, owned.chain.position, batch.events
-                        )
-                    )
-                elif not batch.replies:
-                    return
-                answer, version = self._rules.answer, owned.chain.version
-                for done, reply in batch.replies:
-                    done(answer(owned.state, reply, version, owned.positions))
+            while not self._stopped and await self._step(owned):
+                pass
         finally:
             owned.task = None
             if not owned.chain.version and self._owned.get(owned.key) is owned:
                 del self._owned[owned.key]
 
+    async def _step(self, owned: Owned[S]) -> bool:
+        """Decide, commit and answer what waits; False when nothing did, or when the memory had to be dropped."""
+        batch = self._new_batch(owned)
+        try:
+            self._decide(owned, batch)
+            outcome = await self._commit(owned, batch) if batch.events else None
+        except Exception:
+            # What was applied may not be in the log: a retry must not find it in memory and be told that it is.
+            self._drop(owned, batch, "outcome_unknown", "the writer failed")
+            raise
+        if isinstance(outcome, Appended):
+            state, chain = owned.state, owned.chain
+            self._watcher.changed(Changed(owned.key, state, chain.version, chain.position, batch.events))
+        elif outcome is not None:
+            self._give_up(owned, batch, outcome)
+            return False
+        answer, version = self._rules.answer, owned.chain.version
+        for done, reply in batch.replies:
+            done(answer(owned.state, reply, version, owned.positions))
+        return bool(batch.events or batch.replies)
+
     def _new_batch(self, owned: Owned[S]) -> _Batch:
         return _Batch(max(self._clock.now(), owned.last_at))
 
-    def _decide(self, owned: Owned[S]) -> _Batch:
-        batch = self._new_batch(owned)
+    def _decide(self, owned: Owned[S], batch: _Batch) -> None:
         self._apply(owned, batch, self._rules.tick(owned.state, batch.now))
         queue = owned.queue
         while queue and len(batch.replies) < COMMIT_COMMANDS and batch.size < COMMIT_BYTES:
@@ -266,11 +271,14 @@ class Writer(Generic[S, C]):
             if pending.deadline < batch.now:
                 pending.done(self._rules.refuse("unavailable", "not decided in time"))
                 continue
-            events, reply = self._rules.decide(owned.state, pending.command, batch.now)
-            if events:
-                self._apply(owned, batch, events)
+            try:
+                events, reply = self._rules.decide(owned.state, pending.command, batch.now)
+                if events:
+                    self._apply(owned, batch, events)
+            except Exception:
+                pending.done(self._rules.refuse("internal", "the command could not be decided"))
+                raise
             batch.replies.append((pending.done, reply))
-        return batch
 
     def _apply(self, owned: Owned[S], batch: _Batch, events: Sequence[Any]) -> None:
         version = owned.chain.version + 1
@@ -306,6 +314,9 @@ class Writer(Generic[S, C]):
             case _:
                 assert_never(outcome)
         _log.error("commit failed", aggregate=owned.key, code=code, reason=detail)
+        self._drop(owned, batch, code, detail)
+
+    def _drop(self, owned: Owned[S], batch: _Batch, code: str, detail: str) -> None:
         self._owned.pop(owned.key, None)
         self._watcher.unloaded(owned.key)
         for done, _ in batch.replies:

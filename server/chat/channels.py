@@ -107,7 +107,7 @@ class ChannelDesk:
         )
         return Admission(
             epoch=await self._epoch.get(),
-            top=seen.top,
+            top=seen.s,
             can_write=_can_write(asked, seen),
             receipts=conversation,
             people=conversation,

@@ -117,9 +117,12 @@ class CursorsMoved(msgspec.Struct, array_like=True, tag="moved"):
 
 
 class Seen(msgspec.Struct, array_like=True, tag="seen"):
-    """A channel as one person may see it, as of `top`. `refusal` is why the person may not write, or empty."""
+    """A channel as one person may see it, as of the event at `ref`, which becomes `s` when its commit is durable.
 
-    top: int
+    `refusal` is why the person may not write, or empty.
+    """
+
+    ref: Ref
     refusal: str = ""
     buyer_id: str = ""
     merchant_id: str = ""
@@ -128,6 +131,7 @@ class Seen(msgspec.Struct, array_like=True, tag="seen"):
     slow_seconds: int = 0
     locked: bool = False
     cursors: dict[str, tuple[int, int]] = {}
+    s: int = 0
 
 
 class ModerationShown(msgspec.Struct, array_like=True, tag="moderation"):

@@ -45,7 +45,6 @@ from server.chat.model import (
     RoomUnlocked,
     SlowModeSet,
     WordsBlocked,
-    s_of,
 )
 
 Reply = Opened | Posted | Moderated | CursorsMoved | Seen | ModerationShown | Refusal
@@ -255,7 +254,7 @@ def _look(channel: Channel, command: LookAt, now: int) -> Reply:
         return _NOT_FOUND
     refusal = _may_not_write(channel, command.user, command.role, now)
     return Seen(
-        s_of(channel.positions, channel.top),
+        channel.top,
         refusal.code if refusal is not None else "",
         channel.buyer_id,
         channel.merchant_id,

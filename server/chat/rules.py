@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from server.chat import decide as rules
-from server.chat.commands import Answer, Command, Opened, Posted, Refusal
+from server.chat.commands import Answer, Command, Opened, Posted, Refusal, Seen
 from server.chat.evolve import evolve
 from server.chat.model import EVENTS, EVENTS_PER_COMMIT, Channel, Event, WriterChanged, s_of
 
@@ -64,7 +64,7 @@ class ChatRules:
 
     def answer(self, state: Channel, reply: rules.Reply, version: int, positions: Sequence[int]) -> Answer:  # noqa: ARG002 - refs know their versions
         """Complete a reply."""
-        if isinstance(reply, Posted):
+        if isinstance(reply, Posted | Seen):
             reply.s = s_of(positions, reply.ref)
         elif isinstance(reply, Opened):
             reply.s = s_of(positions, state.top)

@@ -20,12 +20,14 @@ from server.chat.commands import (
     Answer,
     Command,
     CursorsMoved,
+    LookAt,
     Moderate,
     MoveCursors,
     OpenConversation,
     Posted,
     PostMessage,
     Refusal,
+    Seen,
 )
 from server.chat.evolve import evolve
 from server.chat.fold import Conversation
@@ -131,6 +133,27 @@ class WrittenChat(RuleBasedStateMachine):
         assert known is None or answer.s == known[0]
         assert all(s != answer.s for k, (s, _) in self.said.items() if k != (author, key))
         self.said[author, key] = (answer.s, cleaned)
+
+    @rule(author=SIDES)
+    def somebody_comes_while_others_talk(self, author: str) -> None:
+        """Who comes between two messages of one commit is told to be between them."""
+        self.count += 1
+        commands: list[Command] = []
+        for number in range(3):
+            key = key_digest(author, f"{self.count} {number}")
+            role: Any = "buyer" if author == BUYER else "merchant"
+            commands += [
+                PostMessage(CNV, f"msg_{self.count}.{number}", author, "Name", role, "hi", key),
+                LookAt(CNV, author, role),
+            ]
+        answers = self.loop.run_until_complete(asyncio.wait_for(self._at_once(commands), 5))
+        for said, seen in zip(answers[::2], answers[1::2], strict=True):
+            if isinstance(said, Posted):
+                assert isinstance(seen, Seen)
+                assert seen.s == said.s
+
+    async def _at_once(self, commands: list[Command]) -> list[Answer]:
+        return await asyncio.gather(*(self._once(command) for command in commands))
 
     @rule(user=SIDES, delivered=st.integers(0, 40), read=st.integers(0, 40))
     def receipts_arrive_in_any_order(self, user: str, delivered: int, read: int) -> None:

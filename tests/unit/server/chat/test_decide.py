@@ -197,16 +197,16 @@ class TestLooking:
         past = Past(OPENED, said("msg_1"), ReadUpTo(MERCHANT, s(2), T0))
         seen = past.when(LookAt(CNV, BUYER, "buyer")).then()
         assert isinstance(seen, Seen)
-        assert (seen.top, seen.cursors) == (s(3), {BUYER: (0, 0), MERCHANT: (s(2), s(2))})
+        assert (seen.s, seen.cursors) == (s(3), {BUYER: (0, 0), MERCHANT: (s(2), s(2))})
         past.when(LookAt(CNV, OTHER, "buyer")).refused("not_found")
-        assert past.when(LookAt(CNV, "opr_1", "operator")).then().top == s(3)
+        assert past.when(LookAt(CNV, "opr_1", "operator")).then().s == s(3)
 
     def test_an_empty_room_stands_at_nothing(self) -> None:
-        assert Past(key=SAL).when(LookAt(SAL, "", "buyer")).then().top == 0
+        assert Past(key=SAL).when(LookAt(SAL, "", "buyer")).then().s == 0
 
     def test_what_nobody_is_told_moves_no_top(self) -> None:
         past = Past(said("msg_1"), WordsBlocked(("x",), BY, T0), key=SAL)
-        assert past.when(LookAt(SAL, "", "buyer")).then().top == s(1)
+        assert past.when(LookAt(SAL, "", "buyer")).then().s == s(1)
 
     def test_the_banned_are_told_that_they_may_not_write(self) -> None:
         past = Past(MemberBanned(OTHER, BY, T0), key=SAL)
