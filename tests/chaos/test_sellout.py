@@ -18,6 +18,7 @@ import pytest
 from redis.asyncio import Redis
 
 from cells.config import CONFIG_VARIABLE
+from cells.process import STATUS_VARIABLE
 from fixtures.cell import find
 from fixtures.load import engines
 from fixtures.load.actors import Actor
@@ -69,15 +70,29 @@ async def admin_of_valkey(cell: Cell) -> AsyncIterator[Redis]:
 
 
 async def another_writer(cell: Cell) -> asyncio.subprocess.Process:
-    """Start a second writer beside the supervised one."""
-    return await asyncio.create_subprocess_exec(
+    """Start a second writer beside the supervised one, and wait until it leads."""
+    reports, report = os.pipe()
+    process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "cells.process", "writer"),
-        env={**os.environ, CONFIG_VARIABLE: str(Path(cell.data) / "run" / "c1.json")},
+        env={
+            **os.environ,
+            CONFIG_VARIABLE: str(Path(cell.data) / "run" / "c1.json"),
+            STATUS_VARIABLE: str(report),
+        },
         cwd=Path(__file__).parents[2],
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
+        pass_fds=(report,),
     )
+    os.close(report)
+    await asyncio.to_thread(_until_serving, reports)
+    return process
+
+
+def _until_serving(reports: int) -> None:
+    with os.fdopen(reports) as lines:
+        assert any('"serving"' in line for line in lines), "the second writer ended before it led"
 
 
 def sold_exactly(storm: Storm) -> None:
@@ -127,7 +142,6 @@ async def test_a_paused_writer_is_overtaken_and_comes_back_harmless(cell: Cell, 
     async def overtake() -> None:
         os.kill(first, signal.SIGSTOP)
         second.append(await another_writer(cell))
-        await asyncio.sleep(4)  # the fault itself lasts this long; nothing is synchronised by it
         os.kill(first, signal.SIGCONT)
 
     try:
