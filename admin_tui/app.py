@@ -36,8 +36,9 @@ class TopApp(Dashboard):
         *[Binding(key, f"go('{mode}')", mode.capitalize(), show=False) for mode, key in _KEYS.items()],
         Binding("f8", "replay_here", "Replay", show=False),
         Binding("question_mark", "go('help')", "Help", key_display="?"),
-        Binding("colon", "prompt(':')", "Command", key_display=":"),
-        Binding("slash", "prompt('/')", "Filter", key_display="/"),
+        # With priority, so that what is typed right behind it comes after it, and is not taken for keys of the screen.
+        Binding("colon", "prompt(':')", "Command", key_display=":", priority=True),
+        Binding("slash", "prompt('/')", "Filter", key_display="/", priority=True),
         Binding("P,ctrl+s", "freeze", "Freeze", key_display="P"),
         Binding("r", "rate", "Rate"),
         Binding("R", "replay_here", "Replay", key_display="R"),
@@ -53,14 +54,16 @@ class TopApp(Dashboard):
         Binding("x", "speed", "Speed", show=False, priority=True),
         Binding("end", "live", "Live", show=False, priority=True),
     ]
-    REPLAY_ACTIONS: ClassVar[frozenset[str]] = frozenset({"step", "skip", "play", "speed", "live"})
+    NOT_TYPING: ClassVar[frozenset[str]] = frozenset({"step", "skip", "play", "speed", "live", "prompt"})
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's
-        """Keys that move a replay do so only in one, and never while something is typed or asked."""
-        if action not in self.REPLAY_ACTIONS:
+        """Keys with priority are letters while something is typed or asked; those of a replay work only in one."""
+        if action not in self.NOT_TYPING:
             return True
         typing = isinstance(self.focused, Input | TextArea)
-        return self.replayer.is_on and not typing and isinstance(self.screen, TopScreen)
+        return (
+            not typing and isinstance(self.screen, TopScreen) and (action == "prompt" or self.replayer.is_on)
+        )
 
     # --- modes ---
 

@@ -22,6 +22,8 @@ ANSWER_SECONDS: Final = 10.0
 SILENT_SECONDS: Final = 4.0
 LOOK_SECONDS: Final = 0.5
 POLL_SECONDS: Final = 1.0
+# Somebody is looking: a cell that is back is to be seen soon.
+RETRY_SECONDS: Final = 3.0
 # How long frames are asked for over HTTP before the WebSocket is tried again.
 POLLS: Final = 30
 REVOKED: Final = "the key is not valid, or not any more"
@@ -114,7 +116,7 @@ class HttpFeed:
                         yield Regained()
                     lost, attempt = False, 0
                     yield heard
-            await self._pause(backoff(attempt, self._chance()))
+            await self._pause(min(RETRY_SECONDS, backoff(attempt, self._chance())))
             attempt += 1
 
     async def _round(self) -> AsyncIterator[Frame | Lost]:

@@ -24,7 +24,7 @@ class Acts(Static):
         if life is not None and shown:
             line = story(life)
             if line != self.content:
-                self.update(line)
+                self.update(line, layout=False)
 
 
 def _is_fresh(life: Life, now: int) -> bool:

@@ -33,7 +33,7 @@ class Banner(Static):
         self._picture, self._frozen = picture, frozen
         line = banner(picture, self.size.width or self.app.size.width, frozen=frozen)
         if line != self.content:
-            self.update(line)
+            self.update(line, layout=False)
 
     def on_resize(self) -> None:
         if self._picture is not None:
@@ -112,13 +112,7 @@ def _rights(picture: Picture) -> Content:
 
 
 def _rate(picture: Picture, name: str) -> float:
-    return sum(
-        each.now
-        for cell in picture.cells
-        if cell.frame is not None
-        for each in cell.frame.series
-        if each.name == name
-    )
+    return sum(cell.values.get(name, 0.0) for cell in picture.cells)
 
 
 def _p99(picture: Picture) -> float:

@@ -23,6 +23,6 @@ class Crumbs(Static):
             line.append("  esc clears", "dim")
         if line != self.visual_text:
             self.visual_text = line
-            self.update(line)
+            self.update(line, layout=False)
 
     visual_text: Text = Text()

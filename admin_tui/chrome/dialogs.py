@@ -82,7 +82,7 @@ class Dialog(ModalScreen[Decided | None]):
     @on(Input.Submitted)
     def _next(self, event: Input.Submitted) -> None:
         if event.input.id != "reason":
-            self.focus_next(Input)
+            self.query_one("#reason").focus()
 
 
 class EndDialog(Dialog):

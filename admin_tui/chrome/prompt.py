@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Input, Label
 from textual.widgets.input import Selection
 
@@ -50,6 +51,7 @@ class Prompt(Horizontal):
         self._complete = complete
         self._sign = ":"
         self._before = ""
+        self._left: Widget | None = None
 
     def compose(self) -> ComposeResult:
         yield Label(":", id="sign")
@@ -72,7 +74,9 @@ class Prompt(Horizontal):
         typed.selection = Selection.cursor(len(text))
         self.wrong("")
         self.add_class("-open")
-        typed.focus()
+        self._left = self.screen.focused
+        # At once: a key that comes right behind must be typed here, and not be an action of the screen.
+        self.screen.set_focus(typed)
 
     def wrong(self, why: str) -> None:
         """Say beside the line what is wrong with it."""
@@ -81,8 +85,7 @@ class Prompt(Horizontal):
     def close(self) -> None:
         """Hide the line and give the focus back."""
         self.remove_class("-open")
-        self.screen.set_focus(None)
-        self.screen._update_auto_focus()  # noqa: SLF001 - what a resumed screen does; there is no public way
+        self.screen.set_focus(self._left if self._left is not None and self._left.is_attached else None)
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:

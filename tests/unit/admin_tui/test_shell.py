@@ -4,8 +4,10 @@ import csv
 import json
 
 import pytest
+from textual import events
 
 from admin_tui.chrome.prompt import Prompt
+from admin_tui.commands import RATES
 from tests.unit.admin_tui.driving import OtherScreen, driven
 
 
@@ -111,6 +113,22 @@ async def test_a_wrong_command_is_explained_where_it_was_typed_and_can_be_mended
         assert prompt.is_open
         await run.press("escape")
         assert not prompt.is_open
+
+
+async def test_what_is_typed_in_one_burst_is_typed_and_not_taken_for_keys():
+    async with driven() as run:
+        for key in (":", *"filter Rr/R"):
+            run.app.post_message(events.Key({":": "colon", "/": "slash", " ": "space"}.get(key, key), key))
+        await run.until(lambda: run.screen.query_one("#typed").value == "filter Rr/R")
+        assert run.app.rate == RATES[0]
+        assert run.app.model.replay is None
+
+
+async def test_the_focus_comes_back_when_the_prompt_closes():
+    async with driven() as run:
+        before = run.app.focused
+        await run.press("slash", "a", "enter")
+        assert run.app.focused is before
 
 
 async def test_tab_completes_what_is_typed():
