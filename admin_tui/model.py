@@ -35,6 +35,8 @@ class _Track:
         self.second = 0
         self.points: dict[str, list[float]] = {name: [] for name in METRICS}
         self.movers: list[Mover] = []
+        self._pictured: CellPicture | None = None
+        self._key: tuple[object, ...] = ()
 
     def take(self, frame: Frame) -> None:
         self.frame, self.connected, self.lost_since, self.why = frame, True, None, ""
@@ -58,12 +60,21 @@ class _Track:
         return Mover(self.id, name, before, points[-1], score, list(points)) if score >= MIN_SCORE else None
 
     def picture(self, *, replaying: bool) -> CellPicture:
+        """Return the cell as it is; the same object for as long as nothing is different."""
         frame = self.replayed if replaying else self.frame
+        key = (frame, replaying, self.connected, self.lost_since, self.why, self.role)
+        if self._pictured is None or any(now is not then for now, then in zip(key, self._key, strict=True)):
+            self._pictured, self._key = self._drawn(frame, replaying=replaying), key
+        return self._pictured
+
+    def _drawn(self, frame: Frame | None, *, replaying: bool) -> CellPicture:
         histories: dict[str, list[float]] = {} if replaying else {n: list(p) for n, p in self.points.items()}
+        values = {name: 0.0 if frame is None else metric.read(frame) for name, metric in METRICS.items()}
         if frame is not None:
             histories |= {each.name: each.history for each in frame.series}
+            values |= {each.name: each.now for each in frame.series}
         return CellPicture(
-            self.id, self.url, frame, self.connected, self.lost_since, self.why, self.role, histories
+            self.id, self.url, frame, self.connected, self.lost_since, self.why, self.role, histories, values
         )
 
 
@@ -155,11 +166,8 @@ class Model:
 
 def total(all_: Iterable[Totals]) -> Totals:
     """Return the sums, field by field."""
-    sums = dict.fromkeys(Totals.__struct_fields__, 0)
-    for each in all_:
-        for name in sums:
-            sums[name] += getattr(each, name)
-    return Totals(**sums)
+    columns = zip(*(msgspec.structs.astuple(each) for each in all_), strict=True)
+    return Totals(*(sum(column) for column in columns))
 
 
 def _alerts(cells: Iterable[CellPicture]) -> Iterable[CellAlert]:

@@ -10,10 +10,11 @@ from admin_tui.wire import Alert, Frame, SaleRow, Totals
 ACTING_ROLES = frozenset({"operator", "admin"})
 
 
-class CellPicture(msgspec.Struct, frozen=True):
+class CellPicture(msgspec.Struct, frozen=True, gc=False):
     """A cell: its newest frame (None until there is one), and whether it is heard now.
 
     `histories` has one point a second, the oldest first, at most 60: by the name of a metric or of a series.
+    `values`: the newest of each, read from the frame once.
     """
 
     id: str
@@ -24,10 +25,14 @@ class CellPicture(msgspec.Struct, frozen=True):
     why: str = ""
     role: str = ""
     histories: dict[str, list[float]] = {}
+    values: dict[str, float] = {}
 
     def metric(self, name: str) -> float:
         """Return a metric's newest value; 0 before the first frame."""
-        return 0.0 if self.frame is None else METRICS[name].read(self.frame)
+        value = self.values.get(name)
+        if value is not None or self.frame is None:
+            return value or 0.0
+        return METRICS[name].read(self.frame)
 
     @property
     def state(self) -> str:
@@ -43,7 +48,7 @@ class CellPicture(msgspec.Struct, frozen=True):
         return "catching up" if self.frame.catching_up else "ok"
 
 
-class Mover(msgspec.Struct, frozen=True):
+class Mover(msgspec.Struct, frozen=True, gc=False):
     """A metric of a cell that changed much: from what it was over the last minute to what it is now."""
 
     cell: str
@@ -54,14 +59,14 @@ class Mover(msgspec.Struct, frozen=True):
     history: list[float]
 
 
-class CellAlert(msgspec.Struct, frozen=True):
+class CellAlert(msgspec.Struct, frozen=True, gc=False):
     """An alert and the cell that it is about."""
 
     cell: str
     alert: Alert
 
 
-class CellSale(msgspec.Struct, frozen=True):
+class CellSale(msgspec.Struct, frozen=True, gc=False):
     """A sale and the cell that has it."""
 
     cell: str

@@ -1,6 +1,7 @@
 """What the operator API answers, as the dashboard reads it: other fields are ignored, missing ones have a value.
 
 Times are epoch milliseconds. Text that people wrote comes as they wrote it, and is shown through `text.inert` only.
+Nothing here can be part of a cycle, so the collector need not walk through the frames of hundreds of cells (`gc=False`).
 """
 
 from typing import Any
@@ -8,14 +9,14 @@ from typing import Any
 import msgspec
 
 
-class Price(msgspec.Struct, frozen=True):
+class Price(msgspec.Struct, frozen=True, gc=False):
     """An amount in minor units of a currency."""
 
     amount: int = 0
     currency: str = "EUR"
 
 
-class Series(msgspec.Struct, frozen=True):
+class Series(msgspec.Struct, frozen=True, gc=False):
     """A rate or level: its newest value, and one-second points of the last minute, the oldest first."""
 
     name: str
@@ -24,7 +25,7 @@ class Series(msgspec.Struct, frozen=True):
     history: list[float] = []
 
 
-class Latency(msgspec.Struct, frozen=True):
+class Latency(msgspec.Struct, frozen=True, gc=False):
     """Durations of the last 10 s."""
 
     name: str
@@ -34,7 +35,7 @@ class Latency(msgspec.Struct, frozen=True):
     p999_ms: float = 0.0
 
 
-class ProcessRow(msgspec.Struct, frozen=True):
+class ProcessRow(msgspec.Struct, frozen=True, gc=False):
     """A process of the cell. `rss` in bytes, `cpu` as a share of one core."""
 
     name: str
@@ -47,7 +48,7 @@ class ProcessRow(msgspec.Struct, frozen=True):
     cpu: float = 0.0
 
 
-class LogState(msgspec.Struct, frozen=True):
+class LogState(msgspec.Struct, frozen=True, gc=False):
     """How far the log is, and how far the read models are behind it."""
 
     first: int = 0
@@ -60,7 +61,7 @@ class LogState(msgspec.Struct, frozen=True):
     lag_ms: float = 0.0
 
 
-class SaleRow(msgspec.Struct, frozen=True):
+class SaleRow(msgspec.Struct, frozen=True, gc=False):
     """A sale and its counts. `taken`: units granted in each of the last 60 s, the oldest first."""
 
     id: str
@@ -90,7 +91,7 @@ class SaleRow(msgspec.Struct, frozen=True):
     taken: list[int] = []
 
 
-class Move(msgspec.Struct, frozen=True):
+class Move(msgspec.Struct, frozen=True, gc=False):
     """One decision about a sale, as the log has it; `name` is that of an operator."""
 
     at: int
@@ -102,7 +103,7 @@ class Move(msgspec.Struct, frozen=True):
     name: str = ""
 
 
-class OrderRow(msgspec.Struct, frozen=True):
+class OrderRow(msgspec.Struct, frozen=True, gc=False):
     """An order."""
 
     id: str
@@ -117,7 +118,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     position: int = 0
 
 
-class HoldRow(msgspec.Struct, frozen=True):
+class HoldRow(msgspec.Struct, frozen=True, gc=False):
     """A hold; `settled_at` is 0 for as long as it is held."""
 
     id: str
@@ -132,7 +133,7 @@ class HoldRow(msgspec.Struct, frozen=True):
     position: int = 0
 
 
-class RoomRow(msgspec.Struct, frozen=True):
+class RoomRow(msgspec.Struct, frozen=True, gc=False):
     """The chat room of a sale; `id` is the sale's."""
 
     id: str
@@ -147,7 +148,7 @@ class RoomRow(msgspec.Struct, frozen=True):
     banned: int = 0
 
 
-class MessageRow(msgspec.Struct, frozen=True):
+class MessageRow(msgspec.Struct, frozen=True, gc=False):
     """A chat message; `s` is its number in the room."""
 
     id: str
@@ -160,7 +161,7 @@ class MessageRow(msgspec.Struct, frozen=True):
     deleted: bool = False
 
 
-class Alert(msgspec.Struct, frozen=True):
+class Alert(msgspec.Struct, frozen=True, gc=False):
     """Something an operator has to know: what, why, and what mends it."""
 
     id: str
@@ -171,7 +172,7 @@ class Alert(msgspec.Struct, frozen=True):
     mend: str = ""
 
 
-class Line(msgspec.Struct, frozen=True):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One event of one commit in short words."""
 
     position: int
@@ -186,7 +187,7 @@ class Line(msgspec.Struct, frozen=True):
     text: str = ""
 
 
-class Totals(msgspec.Struct, frozen=True):
+class Totals(msgspec.Struct, frozen=True, gc=False):
     """Counts of a cell, or the sums over several."""
 
     sales: int = 0
@@ -209,7 +210,7 @@ class Totals(msgspec.Struct, frozen=True):
     sockets: int = 0
 
 
-class Frame(msgspec.Struct, frozen=True):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """A cell at one moment. With a `target` ahead of `position` it is a replay that is still being folded."""
 
     cell: str
@@ -232,7 +233,7 @@ class Frame(msgspec.Struct, frozen=True):
     lines: list[Line] = []
 
 
-class WhoAmI(msgspec.Struct, frozen=True):
+class WhoAmI(msgspec.Struct, frozen=True, gc=False):
     """Whose key this is, what it may do, and which cell answered."""
 
     name: str = ""
@@ -240,7 +241,7 @@ class WhoAmI(msgspec.Struct, frozen=True):
     cell: str = ""
 
 
-class CellRow(msgspec.Struct, frozen=True):
+class CellRow(msgspec.Struct, frozen=True, gc=False):
     """A cell in the list of cells."""
 
     id: str
@@ -261,7 +262,7 @@ class CellRow(msgspec.Struct, frozen=True):
     alerts: int = 0
 
 
-class Check(msgspec.Struct, frozen=True):
+class Check(msgspec.Struct, frozen=True, gc=False):
     """One thing that was looked at: ok, warn or fail."""
 
     name: str
@@ -270,7 +271,7 @@ class Check(msgspec.Struct, frozen=True):
     mend: str = ""
 
 
-class OperatorRow(msgspec.Struct, frozen=True):
+class OperatorRow(msgspec.Struct, frozen=True, gc=False):
     """Somebody with a key."""
 
     name: str
@@ -279,7 +280,7 @@ class OperatorRow(msgspec.Struct, frozen=True):
     created_at: int = 0
 
 
-class EventRow(msgspec.Struct, frozen=True):
+class EventRow(msgspec.Struct, frozen=True, gc=False):
     """An event as it lies in the log, without what is secret."""
 
     type: str = ""
@@ -287,7 +288,7 @@ class EventRow(msgspec.Struct, frozen=True):
     data: dict[str, Any] = {}
 
 
-class Commit(msgspec.Struct, frozen=True):
+class Commit(msgspec.Struct, frozen=True, gc=False):
     """One message of the log with everything in it but secrets."""
 
     position: int
@@ -300,19 +301,19 @@ class Commit(msgspec.Struct, frozen=True):
     events: list[EventRow] = []
 
 
-class Cells(msgspec.Struct, frozen=True):
+class Cells(msgspec.Struct, frozen=True, gc=False):
     """Answer of /ops/cells."""
 
     items: list[CellRow] = []
 
 
-class Processes(msgspec.Struct, frozen=True):
+class Processes(msgspec.Struct, frozen=True, gc=False):
     """Answer of /ops/processes."""
 
     items: list[ProcessRow] = []
 
 
-class Sales(msgspec.Struct, frozen=True):
+class Sales(msgspec.Struct, frozen=True, gc=False):
     """A page of sales; `next` is the cursor of the next one."""
 
     items: list[SaleRow] = []
@@ -321,7 +322,7 @@ class Sales(msgspec.Struct, frozen=True):
     target: int | None = None
 
 
-class SaleDetail(msgspec.Struct, frozen=True):
+class SaleDetail(msgspec.Struct, frozen=True, gc=False):
     """A sale and the decisions about it."""
 
     sale: SaleRow
@@ -330,7 +331,7 @@ class SaleDetail(msgspec.Struct, frozen=True):
     target: int | None = None
 
 
-class Orders(msgspec.Struct, frozen=True):
+class Orders(msgspec.Struct, frozen=True, gc=False):
     """A page of orders."""
 
     items: list[OrderRow] = []
@@ -339,7 +340,7 @@ class Orders(msgspec.Struct, frozen=True):
     target: int | None = None
 
 
-class Holds(msgspec.Struct, frozen=True):
+class Holds(msgspec.Struct, frozen=True, gc=False):
     """A page of holds."""
 
     items: list[HoldRow] = []
@@ -348,7 +349,7 @@ class Holds(msgspec.Struct, frozen=True):
     target: int | None = None
 
 
-class Rooms(msgspec.Struct, frozen=True):
+class Rooms(msgspec.Struct, frozen=True, gc=False):
     """The rooms of a cell."""
 
     items: list[RoomRow] = []
@@ -356,7 +357,7 @@ class Rooms(msgspec.Struct, frozen=True):
     target: int | None = None
 
 
-class Messages(msgspec.Struct, frozen=True):
+class Messages(msgspec.Struct, frozen=True, gc=False):
     """The newest messages of a room, the newest first; `before` the last one's `s` is the next page."""
 
     items: list[MessageRow] = []
@@ -364,7 +365,7 @@ class Messages(msgspec.Struct, frozen=True):
     target: int | None = None
 
 
-class Lines(msgspec.Struct, frozen=True):
+class Lines(msgspec.Struct, frozen=True, gc=False):
     """A stretch of the log, in its order. All between `start` and `end` was looked at; the log is `first` to `last`."""
 
     items: list[Line] = []
@@ -374,19 +375,19 @@ class Lines(msgspec.Struct, frozen=True):
     end: int = 0
 
 
-class Checks(msgspec.Struct, frozen=True):
+class Checks(msgspec.Struct, frozen=True, gc=False):
     """Answer of /ops/health."""
 
     items: list[Check] = []
 
 
-class Operators(msgspec.Struct, frozen=True):
+class Operators(msgspec.Struct, frozen=True, gc=False):
     """Answer of /ops/operators."""
 
     items: list[OperatorRow] = []
 
 
-class Problem(msgspec.Struct, frozen=True):
+class Problem(msgspec.Struct, frozen=True, gc=False):
     """Why the server said no (RFC 9457)."""
 
     status: int = 0
@@ -396,7 +397,7 @@ class Problem(msgspec.Struct, frozen=True):
     retry_after_ms: int | None = None
 
 
-class Effect(msgspec.Struct, frozen=True):
+class Effect(msgspec.Struct, frozen=True, gc=False):
     """What an action's answer says about where it is to be seen."""
 
     state: str = ""

@@ -19,13 +19,13 @@ from admin_tui.text import inert
 from admin_tui.widgets import chat_rows
 from admin_tui.widgets.chat_rows import MESSAGE_COLUMNS, ROOM_COLUMNS
 from admin_tui.widgets.dialogs import AskDialog, Asked, Question
-from admin_tui.widgets.drawn import Drawn
+from admin_tui.widgets.drawn import Drawn, entitle
 from admin_tui.widgets.figures import BAD, DIM
 from admin_tui.widgets.keyed_table import KeyedTable
 from admin_tui.wire import MessageRow, Messages, RoomRow, Rooms
 
 PAGE: Final = 100
-ROOMS: Final = 200
+ROOMS: Final = 100
 ROOMS_AGAIN_MS: Final = 2000
 SAID_AGAIN_MS: Final = 1000
 
@@ -132,7 +132,7 @@ class ChatScreen(TopScreen):
         if self._aim in shown:
             table.move_to(self._aim)
             self._aim = ""
-        self.query_one("#rooms").border_subtitle = f"{len(shown):,}"
+        entitle(self.query_one("#rooms"), "rooms", f"{len(shown):,}")
         self._show_said()
 
     def _show_said(self) -> None:
@@ -146,11 +146,10 @@ class ChatScreen(TopScreen):
             {str(s): self._said[s] for s in sorted(self._said, reverse=True)}
         )
         if room is None:
-            panel.border_title = ""
+            entitle(panel, "")
             head.show(Content.styled(" " + inert(self._why, 120), BAD) if self._why else Content(""))
             return
-        panel.border_title = Content(inert(room.title or room.id, 50))
-        panel.border_subtitle = f"{room.messages:,} messages"
+        entitle(panel, inert(room.title or room.id, 50), f"{room.messages:,} messages")
         why = Content.styled("   " + inert(self._why, 100), BAD) if self._why else ""
         head.show(Content.assemble((" this room: ", DIM), chat_rows.room_state(room), why))
 

@@ -17,7 +17,7 @@ from admin_tui.text import inert
 from admin_tui.widgets import check_rows
 from admin_tui.widgets.alerts import ordered
 from admin_tui.widgets.check_rows import ALERT_COLUMNS, CHECK_COLUMNS, PROCESS_COLUMNS, CellProcess
-from admin_tui.widgets.drawn import Drawn, Fact, facts
+from admin_tui.widgets.drawn import Drawn, Fact, entitle, facts
 from admin_tui.widgets.figures import BAD, DIM, GOOD, INK, WARN
 from admin_tui.widgets.keyed_table import KeyedTable
 from admin_tui.widgets.vitals import RUNNING
@@ -88,13 +88,12 @@ class HealthScreen(TopScreen):
             each.name: each for each in found if self.pattern.matches(each.name, each.state, each.detail)
         }
         self.query_one("#check-rows", KeyedTable).show(shown)
-        panel = self.query_one("#checks")
         bad = sum(each.state != "ok" for each in self._checks)
         word = Content.styled(f"{bad:,} to look at", WARN) if bad else Content.styled("all ok", GOOD)
-        panel.border_title = Content.assemble(
-            "checks of ", inert(self._cell, 16), "  ", word if self._checks else ""
+        title = Content.assemble("checks of ", inert(self._cell, 16), "  ", word if self._checks else "")
+        entitle(
+            self.query_one("#checks"), title, Content.styled(inert(self._why, 80), BAD) if self._why else ""
         )
-        panel.border_subtitle = Content.styled(inert(self._why, 80), BAD) if self._why else ""
 
     def _show_alerts(self, picture: Picture) -> None:
         shown = {
@@ -105,9 +104,8 @@ class HealthScreen(TopScreen):
         table = self.query_one("#all-alert-rows", KeyedTable)
         table.hide(*(("cell",) if len(picture.cells) == 1 else ()))
         table.show(shown)
-        self.query_one("#all-alerts").border_title = Content.assemble(
-            "alerts ", (f"{len(shown):,}", WARN if shown else DIM)
-        )
+        title = Content.assemble("alerts ", (f"{len(shown):,}", WARN if shown else DIM))
+        entitle(self.query_one("#all-alerts"), title)
 
     def _show_processes(self, picture: Picture) -> None:
         rows = [
@@ -127,7 +125,7 @@ class HealthScreen(TopScreen):
             if away
             else Content.styled("all run", GOOD if rows else DIM)
         )
-        self.query_one("#all-processes").border_title = Content.assemble(f"processes {len(rows):,}  ", word)
+        entitle(self.query_one("#all-processes"), Content.assemble(f"processes {len(rows):,}  ", word))
 
     def _show_mend(self) -> None:
         """Show in full what is under the cursor of the table that has the focus."""

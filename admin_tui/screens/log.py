@@ -18,12 +18,12 @@ from admin_tui.shell import Table
 from admin_tui.text import inert
 from admin_tui.widgets import log_lines
 from admin_tui.widgets.commit_view import commit_view
-from admin_tui.widgets.drawn import Drawn
+from admin_tui.widgets.drawn import Drawn, entitle
 from admin_tui.widgets.figures import BAD
 from admin_tui.widgets.keyed_table import KeyedTable
 from admin_tui.wire import Commit, Line, Lines
 
-PAGE: Final = 200
+PAGE: Final = 100
 Direction = Literal["begin", "newer", "older", "one"]
 
 
@@ -139,14 +139,14 @@ class LogScreen(TopScreen):
         self.query_one("#log-head", Drawn).show(head)
         older = "b: further back" if self._buffer.has_older and not self._buffer.is_full else ""
         full = "full: narrow it by subject or type" if self._buffer.is_full else ""
-        self.query_one("#list").border_subtitle = full or older
+        entitle(self.query_one("#list"), "log", full or older)
 
     def _show_commit(self) -> None:
         panel, commit = self.query_one("#detail"), self._commit
         if commit is None:
             return
-        panel.border_title = Content.assemble("commit ", (f"{commit.position:,}", "bold"))
-        panel.border_subtitle = f"{commit.size:,} bytes"
+        title = Content.assemble("commit ", (f"{commit.position:,}", "bold"))
+        entitle(panel, title, f"{commit.size:,} bytes")
         self.query_one("#commit", Drawn).show(commit_view(commit))
 
     def table(self) -> Table:

@@ -13,10 +13,10 @@ from admin_tui.picture import CellPicture, CellSale, Mover, Picture
 from admin_tui.screens.base import TopScreen
 from admin_tui.shell import Table
 from admin_tui.text import inert
-from admin_tui.widgets import figures, heat, log_lines, sale_rows
+from admin_tui.widgets import figures, heat, log_lines, sale_rows, series
 from admin_tui.widgets.alerts import AlertList
 from admin_tui.widgets.columns import Column, Row
-from admin_tui.widgets.drawn import Drawn, facts
+from admin_tui.widgets.drawn import Drawn, entitle, facts
 from admin_tui.widgets.figures import BAD, DIM, GOOD, INK, WARN, Figure
 from admin_tui.widgets.heat import DOWN, GLYPHS, OVER
 from admin_tui.widgets.heatmap import HeatMap
@@ -67,6 +67,11 @@ class OverviewScreen(TopScreen):
     ]
 
     metric = reactive("load", init=False)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listing = sale_rows.Listing()
+        self._summed: tuple[object, ...] = ()
 
     def body(self) -> ComposeResult:
         self.set_class(len(self.picture.cells) > CROWD, "-crowd")
@@ -129,7 +134,7 @@ class OverviewScreen(TopScreen):
         self._show_totals(picture)
         self._show_sparks(picture)
         self.query_one(AlertList).show_alerts(picture.alerts, cells=len(picture.cells))
-        self.query_one("#alerts").border_subtitle = f"{len(picture.alerts):,}" if picture.alerts else ""
+        entitle(self.query_one("#alerts"), "alerts", f"{len(picture.alerts):,}" if picture.alerts else "")
         self._show_sales(picture)
         if len(picture.cells) > 1:
             self._show_heat(picture)
@@ -139,7 +144,7 @@ class OverviewScreen(TopScreen):
             self._show_cell(picture.focus)
 
     def _show_cell(self, cell: CellPicture) -> None:
-        self.query_one("#vitals").border_title = Content(f"cell {inert(cell.id, 16)}")
+        entitle(self.query_one("#vitals"), f"cell {inert(cell.id, 16)}")
         self.query_one("#vital-facts", Drawn).show(facts(vitals(cell)))
         if cell.frame is not None:
             self.query_one("#event-rows", KeyedTable).show(log_lines.rows(cell.frame.lines))
@@ -165,8 +170,13 @@ class OverviewScreen(TopScreen):
             self.query_one(f"#total-{name}", Stat).show(value, figures.count(value), note, style)
 
     def _show_sparks(self, picture: Picture) -> None:
+        """Show the series. They have a point a second, so the sums over many cells are made once a second."""
+        second = (picture.at // 1000, picture.mode, len(picture.cells) > 1 or id(picture))
+        if second == self._summed:
+            return
+        self._summed = second
         for name, _ in SPARKS:
-            history = p99_history(picture) if name == "p99" else summed(picture, name)
+            history = series.worst(picture, "p99") if name == "p99" else series.summed(picture, name)
             now = history[-1] if history else 0.0
             if name == "p99":
                 figure = figures.duration(now)
@@ -179,15 +189,14 @@ class OverviewScreen(TopScreen):
         heat_map.mono = self.top.mono
         tiles, scale = heat.tiles(self.metric, picture.cells)
         heat_map.show(tiles)
-        panel = self.query_one("#heat")
         down = sum(tile.level == DOWN for tile in tiles)
         over = sum(tile.level == OVER for tile in tiles)
-        panel.border_title = Content.assemble(
+        title = Content.assemble(
             (f"{len(tiles):,} cells", "bold"), (f"  {len(tiles) - down - over:,} ok", GOOD),
             (f" · {over:,} over", WARN if over else DIM), (f" · {down:,} down", BAD if down else DIM),
             ("   metric ", DIM), (self.metric, INK),
         )  # fmt: skip
-        panel.border_subtitle = self._under(heat_map, scale)
+        entitle(self.query_one("#heat"), title, self._under(heat_map, scale))
 
     def _under(self, heat_map: HeatMap, scale: heat.Scale) -> Content:
         """Return the legend, behind the value of the cell under the cursor."""
@@ -200,16 +209,12 @@ class OverviewScreen(TopScreen):
         return Content.assemble((f"{tile.id} ", "bold"), (tile.text, INK), "   ", legend)
 
     def _show_sales(self, picture: Picture) -> None:
-        ordered = sale_rows.by_need(
-            each
-            for each in picture.sales
-            if self.pattern.matches(each.sale.title, each.sale.state, each.cell)
-        )
+        listed = self._listing.of(picture.cells, self.pattern)
         table = self.query_one("#sale-rows", KeyedTable)
         table.hide(*(("cell",) if len(picture.cells) == 1 else ()))
-        table.show(sale_rows.rows(ordered[:SALES_SHOWN]))
-        more = len(ordered) - SALES_SHOWN
-        self.query_one("#sales").border_subtitle = f"{more:,} more (F2)" if more > 0 else ""
+        table.show(self._listing.first(listed, SALES_SHOWN))
+        more = len(listed) - SALES_SHOWN
+        entitle(self.query_one("#sales"), "sales", f"{more:,} more (F2)" if more > 0 else "")
 
     def table(self) -> Table:
         """Return the cells with all of their metrics."""
@@ -260,25 +265,6 @@ class OverviewScreen(TopScreen):
                 self.top.go("cell")
             case Line():
                 self.top.go("log", str(row.position))
-
-
-def summed(picture: Picture, name: str) -> list[float]:
-    """Return the sum of a series over all cells, point by point from the newest."""
-    histories = [history for cell in picture.cells if (history := cell.histories.get(name))]
-    length = max((len(history) for history in histories), default=0)
-    sums = [0.0] * length
-    for history in histories:
-        offset = length - len(history)
-        for index, value in enumerate(history, offset):
-            sums[index] += value
-    return sums
-
-
-def p99_history(picture: Picture) -> list[float]:
-    """Return the worst p99 of all cells, point by point from the newest."""
-    histories = [history for cell in picture.cells if (history := cell.histories.get("p99"))]
-    length = max((len(history) for history in histories), default=0)
-    return [max(h[-ago] for h in histories if len(h) >= ago) for ago in range(length, 0, -1)]
 
 
 def draw_mover(mover: Mover) -> Row:

@@ -15,8 +15,9 @@ from admin_tui.screens.base import TopScreen
 from admin_tui.shell import Table
 from admin_tui.text import inert
 from admin_tui.widgets import sale_detail, sale_rows
-from admin_tui.widgets.figures import BAD
-from admin_tui.widgets.keyed_table import KeyedTable
+from admin_tui.widgets.drawn import entitle
+from admin_tui.widgets.figures import BAD, GOOD
+from admin_tui.widgets.keyed_table import MAX_ROWS, KeyedTable
 from admin_tui.widgets.ordering import Ordering
 from admin_tui.widgets.sale_panel import SalePanel
 from admin_tui.wire import SaleDetail, Sales
@@ -74,7 +75,8 @@ class SalesScreen(TopScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._order = Ordering[CellSale](sale_rows.MEASURES, sale_rows.by_need)
+        self._order = Ordering(sale_rows.MEASURES, sorted)
+        self._listing = sale_rows.Listing()
         self._detail: SaleDetail | None = None
         self._why = ""
         self._asked: tuple[object, ...] = ()
@@ -102,26 +104,17 @@ class SalesScreen(TopScreen):
     # --- what is shown ---
 
     def show(self, picture: Picture) -> None:
-        sales = {sale_rows.key_of(each): each for each in picture.sales}
-        if picture.replay is None:
-            sales = self._found | sales
-        shown = [
-            each
-            for each in sales.values()
-            if self.pattern.matches(each.sale.title, each.sale.state, each.cell, each.sale.id)
-        ]
+        others = [] if picture.replay is not None else list(self._found.values())
+        shown = self._listing.of(picture.cells, self.pattern, others)
         table = self.rows
         table.hide(*(("cell",) if len(picture.cells) == 1 else ()))
         table.mark_sorted(self._order.column, descending=self._order.descending)
-        table.show(sale_rows.rows(self._order.sorted(shown)))
+        table.show(sale_rows.rows(self._order.sorted(shown)[:MAX_ROWS]))
         self._follow_aim()
-        panel = self.query_one("#list")
-        live = sum(each.sale.state == "open" for each in shown)
-        panel.border_title = Content.assemble(
-            "sales ", (f"{len(shown):,}", "bold"), (f"  {live:,} open", "$success")
-        )
+        live = sum(listed.each.sale.state == "open" for listed in shown)
+        title = Content.assemble("sales ", (f"{len(shown):,}", "bold"), (f"  {live:,} open", GOOD))
         more = sum(cell.frame.more_sales for cell in picture.cells if cell.frame is not None)
-        panel.border_subtitle = f"{more:,} more: / finds them" if more else ""
+        entitle(self.query_one("#list"), title, f"{more:,} more: / finds them" if more else "")
         self._show_detail(picture)
 
     def _follow_aim(self) -> None:

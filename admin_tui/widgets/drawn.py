@@ -74,3 +74,11 @@ def row(parts: Iterable[Content | None], between: str = "   ") -> Content:
 def pair(label: str, value: Content) -> Content:
     """Return a dim label and a value."""
     return Content.assemble((label + " ", DIM), value)
+
+
+def entitle(widget: Widget, title: Content | str, subtitle: Content | str = "") -> None:
+    """Give a widget these texts on its border. Setting one draws the whole widget again, so the same is not set."""
+    for name, text in (("border_title", title), ("border_subtitle", subtitle)):
+        content = text if isinstance(text, Content) else Content(text)
+        if getattr(widget, name) != content.markup:
+            setattr(widget, name, content)

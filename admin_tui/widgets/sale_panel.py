@@ -8,7 +8,7 @@ from admin_tui.forecast import demand
 from admin_tui.picture import CellSale, Picture
 from admin_tui.text import inert
 from admin_tui.widgets import figures, sale_detail
-from admin_tui.widgets.drawn import Drawn, facts
+from admin_tui.widgets.drawn import Drawn, entitle, facts
 from admin_tui.widgets.spark import Spark
 from admin_tui.widgets.stockbar import StockBar
 
@@ -36,10 +36,10 @@ class SalePanel(VerticalScroll, can_focus=True):
         """Show a sale; None for none."""
         self.set_class(each is None, "-empty")
         if each is None:
-            self.border_title = "no sale"
+            entitle(self, "no sale")
             return
         sale = each.sale
-        self.border_title = Content(inert(sale.title or sale.id, 60))
+        entitle(self, inert(sale.title or sale.id, 60))
         self.query_one(StockBar).show(
             sold=sale.sold, held=sale.held, available=sale.available, stock=sale.stock
         )

@@ -1,19 +1,21 @@
 """Sales as rows of a table, those that need eyes first."""
 
+import heapq
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from textual.content import Content
 
+from admin_tui.filters import Filter
 from admin_tui.forecast import demand, sell_through, sold_out
-from admin_tui.picture import CellSale
+from admin_tui.picture import CellPicture, CellSale
 from admin_tui.text import inert
 from admin_tui.widgets import figures
 from admin_tui.widgets.columns import Column, Row
 from admin_tui.widgets.figures import DIM, INK, WARN
 from admin_tui.widgets.spark import bars
 from admin_tui.widgets.stockbar import bar
-from admin_tui.wire import SaleRow
+from admin_tui.wire import Frame, SaleRow
 
 STOCK_WIDTH: Final = 12
 DEMAND_WIDTH: Final = 12
@@ -42,22 +44,61 @@ def recent(sale: SaleRow) -> int:
     return sum(sale.taken[-10:])
 
 
-def by_need(sales: Iterable[CellSale]) -> list[CellSale]:
-    """Return open sales first, those with most demand before the others, then by the newest move."""
-    return sorted(
-        sales,
-        key=lambda each: (
-            ORDER.get(each.sale.state, 9),
-            -recent(each.sale),
-            -each.sale.moved_at,
-            each.sale.id,
-        ),
-    )
+def rank(each: CellSale) -> tuple[int, int, int, str]:
+    """Return what sales are ordered by: open ones first, by their demand, then by the newest move.
+
+    Demand counts in powers of two, so that rows do not jump about with every unit.
+    """
+    sale = each.sale
+    return ORDER.get(sale.state, 9), -recent(sale).bit_length(), -sale.moved_at, sale.id
 
 
-def rows(sales: Sequence[CellSale]) -> dict[str, CellSale]:
+class Listed(NamedTuple):
+    """A sale with what it is ordered by and told by, worked out once for each frame."""
+
+    rank: tuple[int, int, int, str]
+    key: str
+    each: CellSale
+
+
+class Listing:
+    """The sales of all cells. A cell's are listed anew when it has another frame, not when a picture is taken."""
+
+    def __init__(self) -> None:
+        self._cells: dict[str, tuple[Frame, list[Listed]]] = {}
+
+    def of(
+        self, cells: Iterable[CellPicture], pattern: Filter, others: Sequence[CellSale] = ()
+    ) -> list[Listed]:
+        """Return all sales that the pattern lets through, in no order; `others` where no frame has them."""
+        found: list[Listed] = []
+        for cell in cells:
+            if cell.frame is not None:
+                known = self._cells.get(cell.id)
+                if known is None or known[0] is not cell.frame:
+                    sales = [CellSale(cell.id, sale) for sale in cell.frame.sales]
+                    known = cell.frame, [Listed(rank(each), key_of(each), each) for each in sales]
+                    self._cells[cell.id] = known
+                found += known[1]
+        if others:
+            known_keys = {listed.key for listed in found}
+            more = [Listed(rank(each), key_of(each), each) for each in others]
+            found += [listed for listed in more if listed.key not in known_keys]
+        return [listed for listed in found if _passes(pattern, listed.each)] if pattern else found
+
+    @staticmethod
+    def first(listed: Iterable[Listed], most: int) -> dict[str, CellSale]:
+        """Return the rows that need eyes most, in their order."""
+        return {each.key: each.each for each in heapq.nsmallest(most, listed)}
+
+
+def rows(listed: Iterable[Listed]) -> dict[str, CellSale]:
     """Return a row a sale, in the same order."""
-    return {key_of(each): each for each in sales}
+    return {each.key: each.each for each in listed}
+
+
+def _passes(pattern: Filter, each: CellSale) -> bool:
+    return pattern.matches(each.sale.title, each.sale.state, each.cell, each.sale.id)
 
 
 def draw(each: CellSale) -> Row:
@@ -89,20 +130,20 @@ def out_in(sale: SaleRow) -> Content:
     return Content.styled(f"~{figures.span(1000 * forecast.seconds)}", WARN if forecast.seconds < 60 else "")
 
 
-def _seconds_left(each: CellSale) -> float:
-    forecast = sold_out(each.sale.available, each.sale.taken, is_open=each.sale.state == "open")
+def _seconds_left(sale: SaleRow) -> float:
+    forecast = sold_out(sale.available, sale.taken, is_open=sale.state == "open")
     return float("inf") if forecast.seconds is None else forecast.seconds
 
 
 # What the columns are ordered by.
-MEASURES: Final[dict[str, Callable[[CellSale], Any]]] = {
-    "sale": lambda each: each.sale.title.casefold(),
-    "cell": lambda each: each.cell,
-    "stock": lambda each: each.sale.stock,
-    "sold": lambda each: each.sale.sold,
-    "left": lambda each: each.sale.available,
-    "through": lambda each: sell_through(each.sale.sold, each.sale.stock),
-    "demand": lambda each: sum(each.sale.taken),
-    "rate": lambda each: demand(each.sale.taken),
-    "out": _seconds_left,
+MEASURES: Final[dict[str, Callable[[Listed], Any]]] = {
+    "sale": lambda listed: listed.each.sale.title.casefold(),
+    "cell": lambda listed: listed.each.cell,
+    "stock": lambda listed: listed.each.sale.stock,
+    "sold": lambda listed: listed.each.sale.sold,
+    "left": lambda listed: listed.each.sale.available,
+    "through": lambda listed: sell_through(listed.each.sale.sold, listed.each.sale.stock),
+    "demand": lambda listed: sum(listed.each.sale.taken),
+    "rate": lambda listed: demand(listed.each.sale.taken),
+    "out": lambda listed: _seconds_left(listed.each.sale),
 }
