@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, Protocol, assert_never
 
-from admin_tui import commands, replay
+from admin_tui import commands, replay, trade
 from admin_tui.commands import BadCommand, Command
 from admin_tui.filters import BadFilter, Filter
 from admin_tui.model import Model
@@ -67,6 +67,8 @@ class Commander:
             "cell": self._host.model.cells,
             "sale": sales,
             "room": sales,
+            "orders": _narrowings("orders", sales),
+            "holds": _narrowings("holds", sales),
             "sales": ("open", "armed", "paused", "draft", "ended", "killed"),
             "theme": sorted(self._host.available_themes),
             "export": commands.FORMS,
@@ -127,3 +129,8 @@ class Commander:
         screen = self._host.visible_screen
         if screen is not None:
             screen.pattern = Filter.parse(text)
+
+
+def _narrowings(tab: trade.Tab, sales: Sequence[str]) -> list[str]:
+    states = [f"{trade.STATE[tab]} {state}" for state in trade.STATES[tab]]
+    return [*states, *(f"sale {sale}" for sale in sales)]

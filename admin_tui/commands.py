@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from admin_tui import trade
 from admin_tui.replay import SPEEDS
 
 
@@ -82,6 +83,7 @@ MODES: Final = {
     "cells": "overview",
     "sales": "sales",
     "orders": "orders",
+    "holds": "orders",
     "chat": "chat",
     "rooms": "chat",
     "log": "log",
@@ -89,7 +91,7 @@ MODES: Final = {
     "help": "help",
 }
 # name -> mode; what follows is the one to be shown.
-ONE: Final = {"sale": "sales", "order": "orders", "room": "chat", "event": "log"}
+ONE: Final = {"sale": "sales", "order": "orders", "hold": "orders", "room": "chat", "event": "log"}
 RATES: Final = (0.25, 0.5, 1.0, 5.0)
 FORMS: Final = ("csv", "json")
 ALIASES: Final = {
@@ -106,8 +108,10 @@ USAGE: Final[dict[str, tuple[str, str]]] = {
     "overview": ("overview [FILTER]", "all cells"),
     "sales": ("sales [FILTER]", "sales; the filter as behind /"),
     "sale": ("sale ID", "one sale"),
-    "orders": ("orders [FILTER]", "orders and holds"),
+    "orders": ("orders [sale ID] [FILTER]", "orders; also: buyer ID, payment STATE"),
     "order": ("order ID", "one order"),
+    "holds": ("holds [sale ID] [FILTER]", "holds; also: buyer ID, status STATE"),
+    "hold": ("hold ID", "one hold"),
     "chat": ("chat [FILTER]", "rooms"),
     "room": ("room ID", "one room"),
     "log": ("log [SUBJECT]", "the log, by a pattern: sale.> or *.room.*"),
@@ -151,8 +155,18 @@ def parse(typed: str, *, cells: Sequence[str] = (), themes: Sequence[str] = ()) 
 
 
 def _mode(name: str, rest: str) -> Command:
+    if name in trade.TABS:
+        return _traded(name, rest)
     mode = MODES[name]
     return Go(mode, aim=rest) if mode == "log" else Go(mode, filter=rest)
+
+
+def _traded(name: str, rest: str) -> Command:
+    try:
+        wanted, text = trade.read(f"{name} {rest}")
+    except trade.BadWanted as error:
+        raise BadCommand(f"{error}.") from None
+    return Go(MODES[name], aim=str(wanted), filter=text)
 
 
 def _alone(name: str, rest: str) -> Command:

@@ -15,6 +15,7 @@ from cells.kernel.clock import Clock
 
 T = TypeVar("T")
 BY: Final = "opr_0a1064CNW6M0000G0000000000001"
+MAX_LIMIT: Final = 100
 STATUS: Final = {
     "forbidden": 403,
     "not_found": 404,
@@ -61,6 +62,7 @@ class SimulatedFeed:
         self._open_gate.set()
         self._lost: Lost | None = None
         self._refusals: list[Problem] = []
+        self._declined: dict[str, Problem] = {}
         self._failures = 0
         self._answers: dict[str, Reply] = {}
         self._folded: Folded | None = None
@@ -85,6 +87,12 @@ class SimulatedFeed:
     def refuse(self, code: str, detail: str, times: int = 1) -> None:
         """Refuse the next actions."""
         self._refusals += [Problem(STATUS.get(code, 409), code, code, detail)] * times
+
+    def decline(self, path: str, code: str = "", detail: str = "") -> None:
+        """Refuse the questions of a path; without a code, answer them again."""
+        self._declined.pop(path, None)
+        if code:
+            self._declined[path] = Problem(STATUS.get(code, 409), code, code, detail)
 
     def fail(self, times: int = 1) -> None:
         """Give no answer to the next actions; they are done all the same."""
@@ -131,6 +139,8 @@ class SimulatedFeed:
         given = {name: str(value) for name, value in params.items() if value is not None}
         self.asked.append((path, given))
         await self._reached()
+        if path in self._declined:
+            raise Refused(self._declined[path])
         found = self._answer(path, given)
         if found is None:
             raise Refused(Problem(404, "not_found", "There is no such thing", f"There is no {path}."))
@@ -227,6 +237,7 @@ class SimulatedFeed:
                 found = views.commit(self.log, int(position))
             case ["sales" | "orders" | "holds" | "rooms" as name]:
                 found = views.pages(name, self.log, folded, params)
+                found |= {"position": folded.position, "target": target}
             case [name]:
                 found = self._about(name)
         return found

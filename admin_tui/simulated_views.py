@@ -10,7 +10,7 @@ import msgspec
 from admin_tui import wire
 from admin_tui.simulated_log import Folded, SimulatedLog
 
-T = TypeVar("T", bound=msgspec.Struct)
+T = TypeVar("T", wire.SaleRow, wire.OrderRow, wire.HoldRow)
 SERIES: Final = ("holds", "orders", "released", "expired", "messages", "commits")
 TELEMETRY: Final = ("requests", "refusals", "sockets", "deliveries")
 LATENCIES: Final = (("hold", 4.0), ("http", 2.5), ("gate", 0.8), ("append", 1.6))
@@ -156,9 +156,10 @@ def page(
         if all(str(getattr(row, field)) == params[name] for name, field in fields.items() if name in params)
         and params.get("q", "").casefold() in text(row).casefold()
     ]
-    start, limit = int(params.get("cursor", 0)), int(params.get("limit", 100))
-    more = start + limit < len(found)
-    return {"items": found[start : start + limit], "next": str(start + limit) if more else None}
+    behind = [index for index, row in enumerate(found, 1) if row.id == params.get("cursor")]
+    start, limit = behind[0] if behind else 0, int(params.get("limit", 100))
+    shown = found[start : start + limit]
+    return {"items": shown, "next": shown[-1].id if start + limit < len(found) else None}
 
 
 def pages(name: str, log: SimulatedLog, folded: Folded, params: Params) -> dict[str, Any]:

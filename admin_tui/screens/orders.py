@@ -1,43 +1,40 @@
-"""Orders and holds of a cell, the newest first; those of one sale or one buyer; each in full."""
+"""Orders and holds of a cell, the newest first; those of one sale, buyer or state; each in full."""
 
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
+import msgspec
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
 from textual.message import Message
 
 from admin_tui.feed import Refused, Unreachable
 from admin_tui.filters import Filter
-from admin_tui.paged import Paged
 from admin_tui.picture import Picture
 from admin_tui.replay import Position, Want
 from admin_tui.screens.base import TopScreen
 from admin_tui.shell import Table
-from admin_tui.text import inert
+from admin_tui.trade import TABS, BadWanted, Tab, Traded, Wanted, read, state_of, sums
+from admin_tui.trade_list import Direction, Question, TradeList
 from admin_tui.widgets import order_rows
-from admin_tui.widgets.drawn import Drawn, facts, row
-from admin_tui.widgets.figures import BAD, DIM, INK
+from admin_tui.widgets.drawn import Drawn
 from admin_tui.widgets.keyed_table import KeyedTable
-from admin_tui.widgets.order_rows import HOLD_COLUMNS, ORDER_COLUMNS
-from admin_tui.wire import HoldRow, Holds, OrderRow, Orders
+from admin_tui.widgets.order_rows import Shown
+from admin_tui.widgets.tabs import TabLine
+from admin_tui.wire import Holds, OrderRow, Orders
 
 PAGE: Final = 100
-AGAIN_MS: Final = 1000
-Tab = Literal["orders", "holds"]
+ID_TABS: Final[dict[str, Tab]] = {"ord_": "orders", "hld_": "holds"}
 TYPES: Final[dict[Tab, type[Orders] | type[Holds]]] = {"orders": Orders, "holds": Holds}
-ID_PREFIXES: Final = {"ord_": "orders", "hld_": "holds"}
 
 
 class PageHeard(Message):
-    """A page of orders or holds, or why there is none. `search` tells which question it answers."""
+    """A page of orders or holds, or why there is none."""
 
-    def __init__(self, search: object, *, first: bool, page: Orders | Holds | None, why: str = "") -> None:
+    def __init__(self, question: Question, page: Orders | Holds | None, why: str = "") -> None:
         super().__init__()
-        self.search = search
-        self.first = first
+        self.question = question
         self.page = page
         self.why = why
 
@@ -49,211 +46,243 @@ class OrdersScreen(TopScreen):
     TITLE = "orders"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("h", "other", "Orders/holds"),
-        Binding("v", "only('sale')", "This sale's"),
-        Binding("b", "only('buyer')", "This buyer's"),
-        Binding("n", "more", "More"),
-        Binding("g", "sale", "Go to sale"),
+        Binding("w", "only('sale')", "This sale's"),
+        Binding("u", "only('buyer')", "This buyer's"),
+        Binding("t", "state", "State"),
+        Binding("b", "older", "Further back"),
+        Binding("n", "newest", "Newest"),
+        Binding("s", "sale", "Go to sale"),
+        Binding("enter", "sale", "Go to sale", show=False),
         Binding("l", "log", "In the log"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self._tab: Tab = "orders"
-        self._only: dict[str, str] = {}
-        self._paged: Paged[Any] = Paged()
-        self._search: tuple[object, ...] = ()
-        self._pulled = (0, 0)
-        self._pulling = False
-        self._why = ""
-        self._titles: dict[str, str] = {}
+        self._wanted = Wanted()
+        self._lists: dict[Tab, TradeList] = {tab: TradeList() for tab in TABS}
+        self._round = 0
 
     def body(self) -> ComposeResult:
-        yield Drawn(id="orders-head")
+        with Horizontal(id="orders-head"):
+            yield TabLine(TABS, id="tabs")
+            yield Drawn(id="orders-state")
         with Horizontal(id="orders-body"):
             with Vertical(id="list", classes="panel"):
-                yield KeyedTable[OrderRow](
-                    ORDER_COLUMNS, self._draw_order, empty="no orders", follows=True, id="order-rows"
-                )
-                yield KeyedTable[HoldRow](
-                    HOLD_COLUMNS, self._draw_hold, empty="no holds", follows=True, id="hold-rows"
-                )
+                for tab in TABS:
+                    yield KeyedTable[Shown](
+                        order_rows.COLUMNS[tab], order_rows.draw, empty=f"no {tab}", follows=True, id=tab
+                    )
+                yield Drawn(id="orders-sums")
             with VerticalScroll(id="detail", classes="panel", can_focus=True):
-                yield Drawn(id="order-facts", classes="block")
+                yield Drawn(id="order-facts")
 
     @property
-    def rows(self) -> KeyedTable[Any]:
+    def rows(self) -> KeyedTable[Shown]:
         """The list that is shown."""
-        return self.query_one("#order-rows" if self._tab == "orders" else "#hold-rows", KeyedTable)
+        return self.query_one(f"#{self._wanted.tab}", KeyedTable)
 
-    def _draw_order(self, order: OrderRow) -> tuple[Content | str, ...]:
-        return order_rows.draw_order(order, self._title(order.sale_id))
+    @property
+    def current(self) -> Traded | None:
+        """The order or hold under the cursor."""
+        shown = self.rows.current
+        return None if shown is None else shown.row
 
-    def _draw_hold(self, hold: HoldRow) -> tuple[Content | str, ...]:
-        return order_rows.draw_hold(hold, self._title(hold.sale_id), self.picture.at)
+    @property
+    def _list(self) -> TradeList:
+        return self._lists[self._wanted.tab]
 
-    def _title(self, sale: str) -> str:
-        return self._titles.get(sale) or sale
+    @property
+    def _stands(self) -> bool:
+        """Somebody reads: the row under the cursor stays where it is."""
+        keys = self.rows.keys
+        return bool(keys) and (self.has_class("-open") or self.rows.key != keys[0])
 
     # --- what is shown ---
 
     def show(self, picture: Picture) -> None:
-        self._titles = {each.sale.id: each.sale.title for each in picture.sales}
-        focus = picture.focus
-        position = 0 if focus is None or focus.frame is None else focus.frame.position
-        moment = None if picture.replay is None else picture.replay.position
-        search = (picture.selected, self._tab, tuple(self._only.items()), self._query, moment)
-        if search != self._search:
-            self._search, self._pulling = search, False
-            self._paged = Paged()
-            self._pull(picture.at, position)
-        elif position != self._pulled[0] and picture.at - self._pulled[1] >= AGAIN_MS:
-            self._pull(picture.at, position)
+        search = (picture.selected, self._wanted, self._query, _until(picture), self._round)
+        self._list.look_for(search)
+        due = self._list.due(_end(picture), picture.at)
+        if due is not None:
+            self._pull(due)
         self._show_rows(picture)
 
     @property
     def _query(self) -> str | None:
         """What the server can look for by itself: a part of an id."""
-        plain = self.pattern.text.replace("_", "").isalnum() and not self.pattern.inverse
-        return (
-            self.pattern.text if plain and self.pattern.text[:4] in {"ord_", "hld_", "usr_", "sal_"} else None
-        )
+        text = self.pattern.text
+        plain = text.replace("_", "").isalnum() and text.isascii() and not self.pattern.inverse
+        return text if plain and text[:4] in {"ord_", "hld_", "usr_", "sal_"} else None
 
     def _show_rows(self, picture: Picture) -> None:
-        shown = {id_: each for id_, each in self._paged.rows.items() if self._matches(each)}
-        self.rows.show(shown)
-        if self._tab == "holds":
-            self.rows.redraw()
-        for name in ("order", "hold"):
-            self.query_one(f"#{name}-rows").display = self._tab == f"{name}s"
-        tabs = [
-            Content.styled(f" {tab} ", "bold reverse" if tab == self._tab else DIM)
-            for tab in ("orders", "holds")
-        ]
-        narrowed = [
-            Content.assemble((f"{name} ", DIM), (inert(value, 40), INK)) for name, value in self._only.items()
-        ]
-        state = Content.styled(inert(self._why, 100), BAD) if self._why else None
-        head = row([Content(" ").join(tabs), *narrowed, Content.styled(f"{len(shown):,} shown", DIM), state])
-        self.query_one("#orders-head", Drawn).show(Content.assemble(" ", head))
+        titles = {each.sale.id: each.sale.title for each in picture.sales if each.cell == picture.selected}
+        until = _until(picture)
+        rows = {
+            id_: order_rows.shown(row, titles.get(row.sale_id, ""), picture.at)
+            for id_, row in self._list.paged.rows.items()
+            if self._wanted.has(row) and (until is None or row.position <= until)
+        }
+        table, read_now = self.rows, self.rows.key if self._stands else ""
+        table.show({id_: each for id_, each in rows.items() if self._matches(each)})
+        table.move_to(read_now)
+        for tab in TABS:
+            self.query_one(f"#{tab}").display = tab == self._wanted.tab
+        self._show_around(picture)
+
+    def _matches(self, each: Shown) -> bool:
+        row = each.row
+        hold = row.hold_id if isinstance(row, OrderRow) else ""
+        return self.pattern.matches(row.id, hold, each.title, row.sale_id, row.buyer_id, state_of(row))
+
+    def _show_around(self, picture: Picture) -> None:
+        list_, focus, tab = self._list, picture.focus, self._wanted.tab
+        totals = None if focus is None or focus.frame is None else focus.frame.totals
+        counts = {} if totals is None else {"orders": totals.orders, "holds": totals.holds}
+        self.query_one(TabLine).show(tab, counts)
+        moves = order_rows.moves(until=_until(picture), folding=list_.folding, stands=self._stands)
+        self.query_one("#orders-state", Drawn).show(order_rows.head(self._wanted, moves, list_.why))
+        shown = sums(each.row for each in self.rows.rows.values())
+        self.query_one("#orders-sums", Drawn).show(order_rows.totals(shown))
         panel = self.query_one("#list")
-        panel.border_title = self._tab
-        panel.border_subtitle = "n: more" if self._paged.has_more else ""
+        panel.border_title = tab
+        full = "full: narrow it by sale, buyer or state" if list_.paged.is_full else ""
+        panel.border_subtitle = full or ("b: further back" if list_.paged.has_more else "")
         self._show_detail(picture)
 
-    def _matches(self, each: OrderRow | HoldRow) -> bool:
-        word = each.payment if isinstance(each, OrderRow) else each.status
-        return self.pattern.matches(each.id, each.sale_id, self._title(each.sale_id), each.buyer_id, word)
-
     def _show_detail(self, picture: Picture) -> None:
-        each = self.rows.current
-        panel, drawn = self.query_one("#detail"), self.query_one("#order-facts", Drawn)
+        each, panel = self.rows.current, self.query_one("#detail")
         panel.set_class(each is None, "-empty")
-        match each:
-            case OrderRow():
-                panel.border_title = "order"
-                drawn.show(facts(order_rows.order_facts(each, self._title(each.sale_id)), 8))
-            case HoldRow():
-                panel.border_title = "hold"
-                drawn.show(facts(order_rows.hold_facts(each, self._title(each.sale_id), picture.at), 8))
-            case _:
-                panel.border_title = ""
+        panel.border_title = "" if each is None else self._wanted.tab[:-1]
+        panel.border_subtitle = "" if each is None else "s: its sale · l: its log"
+        if each is not None:
+            self.query_one("#order-facts", Drawn).show(order_rows.detail(each, picture.at))
 
     def table(self) -> Table:
         """Return the rows that are shown."""
-        rows = list(self.rows.rows.values())
-        columns = OrderRow.__struct_fields__ if self._tab == "orders" else HoldRow.__struct_fields__
-        values = [tuple(_plain(getattr(each, name)) for name in columns) for each in rows]
-        return Table(self._tab, columns, values)
+        rows = [each.row for each in self.rows.rows.values()]
+        columns, values = order_rows.table(self._wanted.tab, self.picture.selected, rows)
+        return Table(self._wanted.tab, columns, values)
 
     def here(self) -> Want | None:
         """Return the position of what is under the cursor."""
-        each = self.rows.current
+        each = self.current
         return None if each is None else Position(each.position)
 
     # --- what is asked for ---
 
-    def _pull(self, now: int, position: int, *, first: bool = True) -> None:
-        if self._pulling:
-            return
-        self._pulling, self._pulled = True, (position, now)
-        params: dict[str, str | int | None] = {"limit": PAGE, "q": self._query, **self._only}
-        if not first:
-            params["cursor"] = self._paged.next
-        self._ask_page(self._search, self._tab, params, first=first)
+    def _pull(self, direction: Direction, cursor: str | None = None) -> None:
+        question = self._list.ask(self._wanted.tab, direction, self.picture.at, cursor)
+        if question is not None:
+            params = {"limit": PAGE, "cursor": cursor, "q": self._query, **self._wanted.params}
+            self._ask(question, params)
 
     @work(group="page")
-    async def _ask_page(
-        self, search: object, tab: Tab, params: dict[str, str | int | None], *, first: bool
-    ) -> None:
+    async def _ask(self, question: Question, params: dict[str, str | int | None]) -> None:
         try:
-            page = await self.top.ask(f"/ops/{tab}", params, TYPES[tab])
+            page = await self.top.ask(f"/ops/{question.tab}", params, TYPES[question.tab])
         except (Refused, Unreachable) as error:
-            self.post_message(PageHeard(search, first=first, page=None, why=str(error)))
+            self.post_message(PageHeard(question, None, str(error)))
         else:
-            self.post_message(PageHeard(search, first=first, page=page))
+            self.post_message(PageHeard(question, page))
 
     def on_page_heard(self, message: PageHeard) -> None:
-        if message.search != self._search:
+        question = message.question
+        shown = question.tab == self._wanted.tab
+        heard = self._lists[question.tab].hear(question, message.page, message.why, stand=self._stands)
+        if not heard or not shown:
             return
-        self._pulling = False
-        self._why = message.why
-        page = message.page
-        if page is not None and message.first:
-            self._paged.refresh(page.items, page.next)
-        elif page is not None:
-            self._paged.more(page.items, page.next)
         self._show_rows(self.picture)
+        if question.direction == "newer" and message.page is not None:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """Ask for the page of the row under the cursor too, where that is not the first one."""
+        cursor = self._list.paged.cursor_of(self.rows.key)
+        if cursor is not None:
+            self._pull("again", cursor)
 
     def aim(self, at: str) -> None:
-        """Show the list that an id is in, and only what has it; or filter by the word."""
-        tab = ID_PREFIXES.get(at[:4])
+        """Show an order or a hold by its id, a list (`holds sale sal_…`), or what has the word."""
+        tab = ID_TABS.get(at[:4])
+        try:
+            wanted, rest = (Wanted(tab), at) if tab is not None else read(at)
+        except BadWanted:
+            wanted, rest = self._wanted, at
+        self.pattern = Filter.parse(rest)
+        self._want(wanted)
         if tab is not None:
-            self._tab = "orders" if tab == "orders" else "holds"
-        if at.startswith("sal_"):
-            self._only = {"sale": at}
-        else:
-            self.pattern = Filter.parse(at)
-        self.show(self.picture)
+            self.open_detail()
 
     # --- keys ---
 
+    def _want(self, wanted: Wanted) -> None:
+        other = wanted.tab != self._wanted.tab
+        self._wanted = wanted
+        self.show(self.picture)
+        if other and not self.has_class("-open"):
+            self.rows.focus()
+
     def action_other(self) -> None:
         """Show the other list."""
-        self._tab = "holds" if self._tab == "orders" else "orders"
-        self.show(self.picture)
-        self.rows.focus()
+        self._want(self._wanted.other())
 
-    def action_only(self, name: str) -> None:
+    def on_tab_line_chosen(self, event: TabLine.Chosen) -> None:
+        if event.name != self._wanted.tab:
+            self.action_other()
+
+    def action_only(self, name: Literal["sale", "buyer"]) -> None:
         """Show only what has the sale, or the buyer, of the row under the cursor; again, everything."""
-        each = self.rows.current
-        if self._only.pop(name, None) is None and each is not None:
-            self._only[name] = each.sale_id if name == "sale" else each.buyer_id
-        self.show(self.picture)
+        each, now = self.current, getattr(self._wanted, name)
+        if now or each is not None:
+            value = "" if now else getattr(each, f"{name}_id")
+            self._want(msgspec.structs.replace(self._wanted, **{name: value}))
 
-    def action_more(self) -> None:
-        """Ask for the next page."""
-        if self._paged.has_more:
-            self._pull(self._pulled[1], self._pulled[0], first=False)
+    def action_state(self) -> None:
+        """Show only what stands where the next state says."""
+        self._want(self._wanted.next_state())
+
+    def action_older(self) -> None:
+        """Look further back."""
+        paged = self._list.paged
+        if paged.has_more:
+            self._pull("more", paged.next)
+
+    def action_newest(self) -> None:
+        """Ask anew, and follow what comes."""
+        self._round += 1
+        if self.rows.keys:
+            self.rows.move_to(self.rows.keys[0])
+        self.show(self.picture)
 
     def action_sale(self) -> None:
         """Show the sale."""
-        each = self.rows.current
+        each = self.current
         if each is not None:
             self.top.go("sales", each.sale_id)
 
     def action_log(self) -> None:
-        """Show the commit that made it."""
-        each = self.rows.current
+        """Show the commit that made it, from which its sale's log can be walked."""
+        each = self.current
         if each is not None:
             self.top.go("log", str(each.position))
 
-    def on_keyed_table_moved(self, _: KeyedTable.Moved) -> None:
-        self._show_detail(self.picture)
+    def on_keyed_table_moved(self, event: KeyedTable.Moved) -> None:
+        if event.table is not self.rows:
+            return
+        if self.has_class("-open"):
+            self.trail = (event.key,) if event.key else ()
+        self._show_around(self.picture)
+        keys = self.rows.keys
+        if len(keys) > 1 and event.key == keys[-1]:
+            self.action_older()
 
     def on_keyed_table_chosen(self, _: KeyedTable.Chosen) -> None:
+        self.open_detail()
+
+    def open_detail(self) -> None:
+        """Look at it alone."""
         self.add_class("-open")
-        each = self.rows.current
-        self.trail = () if each is None else (each.id,)
+        self.trail = (self.rows.key,) if self.rows.key else ()
         self.query_one("#detail").focus()
 
     def back(self) -> bool:
@@ -263,13 +292,20 @@ class OrdersScreen(TopScreen):
             self.trail = ()
             self.rows.focus()
             return True
-        if self._only:
-            self._only = {}
-            self.show(self.picture)
+        if self._wanted.is_narrowed:
+            self._want(Wanted(self._wanted.tab))
             return True
         return False
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as a file has it: amounts in minor units with the currency."""
-    return f"{value.amount} {value.currency}" if hasattr(value, "currency") else value
+def _until(picture: Picture) -> int | None:
+    """Return the position that a replay shows."""
+    return None if picture.replay is None else picture.replay.position
+
+
+def _end(picture: Picture) -> int | None:
+    """Return the position of the selected cell's log; None where it does not move, or is not heard."""
+    focus = picture.focus
+    if picture.replay is not None or focus is None or focus.frame is None or not focus.connected:
+        return None
+    return focus.frame.position
