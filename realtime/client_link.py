@@ -128,6 +128,8 @@ class Link:
             raise _disconnected(lost) from lost
         finally:
             self._waiting.pop(i, None)
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # told by `read`, while the loss was found out here
 
     async def _send(self, frame: dict[str, Any]) -> None:
         await self._connection.send(msgspec.json.encode(frame).decode())

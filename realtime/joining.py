@@ -246,7 +246,9 @@ class Joining:
                     return
                 if entries is None:
                     page = page or await self._logs.page(channel.name, position, None, PAGE)
-                    entries, page = [entry(channel.n, each) for each in page.events], None
+                    # What subscribers were not told yet comes live.
+                    known = (each for each in page.events if each.s <= channel.told)
+                    entries, page = [entry(channel.n, each) for each in known], None
                     if not entries or entries[0].p != position:
                         break
                 chunk = _chunk(entries)

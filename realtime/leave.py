@@ -10,7 +10,7 @@ ALONE_SPREAD_MS: Final = 800
 # Below the handshakes that the next hub takes, so that it also lets in who has never been here.
 LEAVES_PER_SECOND: Final = 250
 # For those who were turned away at first, and try again.
-SLACK_MS: Final = 4_000
+SLACK_MS: Final = 10_000
 
 
 class Leave(msgspec.Struct, frozen=True):

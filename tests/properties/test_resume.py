@@ -137,9 +137,9 @@ class Client:
             verdict = applies(self.place[1], frame["s"], frame["p"])
 
             assert verdict is not None, "the hub left a gap"
-            if verdict:
-                self.place = (self.place[0], frame["s"])
-                self.seen.append(frame["s"])
+            assert verdict, "the hub told it twice over one connection"
+            self.place = (self.place[0], frame["s"])
+            self.seen.append(frame["s"])
 
 
 STEPS = st.lists(
