@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -15,12 +15,11 @@ from admin_tui.chrome.prompt import Prompt
 from admin_tui.commands import RATES
 from admin_tui.dashboard import Dashboard
 from admin_tui.filters import BadFilter
+from admin_tui.keys import MODE_KEYS
 from admin_tui.modes import MODES
 from admin_tui.palette import TopCommands
 from admin_tui.replay import Position
 from admin_tui.screens.base import TopScreen
-
-_KEYS: Final = {mode: f"f{number}" for number, mode in enumerate(MODES, 1) if mode != "help"}
 
 
 class TopApp(Dashboard):
@@ -33,7 +32,7 @@ class TopApp(Dashboard):
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = dict(MODES)
     DEFAULT_MODE = "overview"
     BINDINGS: ClassVar[list[BindingType]] = [
-        *[Binding(key, f"go('{mode}')", mode.capitalize(), show=False) for mode, key in _KEYS.items()],
+        *[Binding(key, f"go('{mode}')", mode.capitalize(), show=False) for mode, key in MODE_KEYS.items()],
         Binding("f8", "replay_here", "Replay", show=False),
         Binding("question_mark", "go('help')", "Help", key_display="?"),
         # With priority, so that what is typed right behind it comes after it, and is not taken for keys of the screen.

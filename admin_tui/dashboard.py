@@ -28,8 +28,6 @@ from cells.kernel.clock import Clock, SystemClock
 
 T = TypeVar("T")
 TICK_SECONDS: Final = 0.25
-# What can be asked as of a moment; the rest is of now, or is the log itself.
-TRAVELLING: Final = frozenset({"frame", "sales", "orders", "holds", "rooms"})
 # What the server answers as of a moment; the log itself is the same at all times.
 TRAVELLING: Final = ("/ops/frame", "/ops/sales", "/ops/orders", "/ops/holds", "/ops/rooms")
 _SEVERITY: Final[dict[str, Literal["information", "warning", "error"]]] = {

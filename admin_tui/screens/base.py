@@ -103,11 +103,9 @@ class TopScreen(Screen[None]):
         self.set_class(_is_stale(picture), "-stale")
         self.query_one(Banner).show(picture, frozen=self.top.frozen)
         self.query_one(Acts).show(picture)
-        self.query_one(Crumbs).show(
-            (self.top_name(picture), str(self.TITLE), *self.trail),
-            str(self.pattern),
-            replaying=picture.replay is not None,
-        )
+        trail = (self.top_name(picture), str(self.TITLE), *self.trail)
+        replaying = picture.replay is not None
+        self.query_one(Crumbs).show(trail, str(self.pattern), self.MODE, replaying=replaying)
 
     def here(self) -> Want | None:
         """Return the moment that is selected, for a replay from here; None for the moment that is shown."""

@@ -297,3 +297,21 @@ async def test_quit_leaves():
     async with driven() as run:
         await run.press("q")
         await run.until(lambda: not run.app.is_running)
+
+
+async def test_a_click_on_a_mode_goes_there():
+    async with driven() as run:
+        crumbs = run.screen.query_one("#crumbs")
+        await run.pilot.click(crumbs, offset=(str(crumbs.content).index("health") + 1, 0))
+        await run.until(lambda: run.app.current_mode == "health")
+
+
+@pytest.mark.parametrize("width", (80, 120))
+async def test_the_breadcrumbs_fit_and_leave_out_the_modes_where_there_is_no_room(width):
+    async with driven(size=(width, 24)) as run:
+        run.app.command("filter vinyl")
+        crumbs = str(run.screen.query_one("#crumbs").content)
+        assert len(crumbs) <= width
+        assert "c1 ▸ Plain" in crumbs
+        assert "vinyl" in crumbs
+        assert ("F7 cell" in crumbs) == (width == 120)
