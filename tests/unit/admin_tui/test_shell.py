@@ -64,6 +64,18 @@ async def test_a_lost_cell_is_told_and_the_last_picture_stays_grey():
         assert run.app.picture.totals.sales == sales > 0
 
 
+async def test_the_picture_of_a_lost_cell_looks_grey():
+    def colours(run):
+        (x, y, *_) = run.screen.query_one("#text").region
+        strip = run.app.screen._compositor.render_strips()[y]
+        return next(iter(strip.crop(x, x + 1))).style.color
+
+    async with driven() as run:
+        before = colours(run)
+        run.feed.lose("gone")
+        await run.until(lambda: run.screen.has_class("-stale") and colours(run) != before)
+
+
 async def test_a_regained_cell_is_live_again_and_asked_whose_the_key_is():
     async with driven() as run:
         run.feed.lose()
