@@ -282,19 +282,38 @@ async def test_a_screenshot_is_an_svg(tmp_path):
 # --- looks ---
 
 
+def is_grey(run):
+    """Tell whether nothing on the screen has a colour."""
+    colours = [
+        colour.get_truecolor()
+        for strip in run.app.screen._compositor.render_strips()
+        for segment in strip
+        if segment.style is not None
+        for colour in (segment.style.color, segment.style.bgcolor)
+        if colour is not None
+    ]
+    assert colours
+    return all(len({each.red, each.green, each.blue}) == 1 for each in colours)
+
+
 async def test_mono_leaves_no_colour():
     async with driven(mono=True) as run:
-        strips = run.app.screen._compositor.render_strips()
-        colours = [
-            colour.get_truecolor()
-            for strip in strips
-            for segment in strip
-            if segment.style is not None
-            for colour in (segment.style.color, segment.style.bgcolor)
-            if colour is not None
-        ]
-        assert colours
-        assert all(len({each.red, each.green, each.blue}) == 1 for each in colours)
+        assert is_grey(run)
+
+
+async def test_no_color_leaves_no_colour(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with driven() as run:
+        assert is_grey(run)
+
+
+async def test_colours_can_be_taken_away_and_come_back():
+    async with driven() as run:
+        assert not is_grey(run)
+        run.app.command("mono")
+        await run.until(lambda: is_grey(run))
+        run.app.command("mono")
+        await run.until(lambda: not is_grey(run))
 
 
 async def test_a_theme_is_chosen_by_name_and_a_wrong_one_is_explained():
