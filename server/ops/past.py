@@ -10,7 +10,8 @@ SNAPSHOT_BYTES: Final = 64 << 20
 """Of all snapshots together, as they are kept. Full policy: every second of the older ones leaves."""
 
 SNAPSHOT_EVENTS: Final = 20_000
-"""Events between two snapshots, at least; a tenth of a second of folding."""
+SNAPSHOT_COMMITS: Final = 5_000
+"""Between two snapshots there are so many of the one or of the other: a tenth of a second of reading and folding."""
 
 NEWEST: Final = 8
 """Snapshots that are never thinned out: what people look at first is what just happened."""

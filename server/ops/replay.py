@@ -17,11 +17,17 @@ from cells.kernel.errors import Rejected
 from cells.log import subjects
 from cells.log.port import Log, Stored
 from server.ops.board import Board, is_time
-from server.ops.past import SNAPSHOT_EVENTS, Snapshot, Snapshots, Timeline
+from server.ops.past import SNAPSHOT_COMMITS, SNAPSHOT_EVENTS, Snapshot, Snapshots, Timeline
 from server.ops.reading import Registries
 
 SLICE_BYTES: Final = 96 << 10
 """Bytes of commits that are folded in one go, some milliseconds' worth; then the loop turns."""
+
+PACE_SECONDS: Final = 0.05
+"""Between two looks at the end of the log: asking for each commit alone would cost more than folding it."""
+
+FULL: Final = 128
+"""Commits at once behind which more are waiting."""
 
 ANSWER_SECONDS: Final = 0.8
 MAX_REPLAYS: Final = 3
@@ -59,7 +65,7 @@ class History:
         self._log = log
         self._registries = registries
         self._first = first
-        self._taken = 0
+        self._taken = 0, 0
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Fold the log for ever; `changed` is called after every piece. Raises `LogUnavailable`.
@@ -73,6 +79,8 @@ class History:
         async with contextlib.aclosing(_tail(self._log, self.board.position)) as batches:
             async for batch in batches:
                 await self._take(batch, changed)
+                if len(batch) < FULL:
+                    await asyncio.sleep(PACE_SECONDS)
 
     async def _take(self, batch: list[Stored], changed: Callable[[], None]) -> None:
         for piece in slices(batch):
@@ -80,11 +88,19 @@ class History:
             self.timeline.note(self.board.position, self.board.at)
             changed()
             await asyncio.sleep(0)
-        state = self.board.state
-        if state.events - self._taken >= max(SNAPSHOT_EVENTS, len(state.holds)):
-            self._taken = state.events
+        if self._due():
             position, raw = self.board.position, self.board.snapshot()
             self.snapshots.add(Snapshot(position, await asyncio.to_thread(zlib.compress, raw, _LEVEL)))
+
+    def _due(self) -> bool:
+        """Tell whether it is time for a snapshot: one of a large board has to be worth its while."""
+        state = self.board.state
+        events, commits = state.events - self._taken[0], state.commits - self._taken[1]
+        size = len(state.holds)
+        due = events >= max(SNAPSHOT_EVENTS, size) or commits >= max(SNAPSHOT_COMMITS, size // 4)
+        if due:
+            self._taken = state.events, state.commits
+        return due
 
     def begin(self, position: int) -> Board:
         """Return a board of its own, at the nearest moment before a position that can be had at once."""

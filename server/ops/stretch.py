@@ -125,6 +125,9 @@ class _Search:
         return kept
 
     def _lines(self, stored: Stored) -> list[words.Line]:
+        # The name of an event stands in the commit as it is: most commits need not be opened to be passed over.
+        if self._type.encode() not in stored.body:
+            return []
         found = described(opened(self._registries, stored))
         return [line for line in found if not self._type or line.type == self._type]
 
