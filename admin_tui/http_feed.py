@@ -14,7 +14,7 @@ from admin_tui.addresses import is_loopback
 from admin_tui.feed import Heard, Lost, Params, Refused, Regained, Reply, Unreachable
 from admin_tui.wire import Cells, Frame, Problem, WhoAmI
 from realtime.client import CommandRefused, Disconnected, RealtimeClient, Update, backoff
-from realtime.codes import CloseCode, Retry, retry_of
+from realtime.codes import CloseCode
 
 T = TypeVar("T")
 CHANNEL: Final = "ops:cell"
@@ -150,10 +150,10 @@ class HttpFeed:
         return next((each.realtime for each in known.items if each.id == who.cell), "")
 
     async def _listen(self, client: RealtimeClient) -> AsyncIterator[Frame | Lost]:
-        """Yield frames; a loss that the client is mending is told at once, as is a silence."""
+        """Yield frames until the connection is gone, or the channel; a silence on it is told."""
         updates = client.updates()
         coming: asyncio.Task[Update] | None = None
-        closes, silent = 0, 0.0
+        silent = 0.0
         try:
             while not self._closing.is_set():
                 coming = coming or asyncio.create_task(_next(updates))
@@ -165,16 +165,13 @@ class HttpFeed:
                     yield msgspec.convert(update.value, Frame)
                     continue
                 silent += LOOK_SECONDS
-                if len(client.closes) > closes:
-                    closes = len(client.closes)
-                    yield Lost(f"connection closed ({client.closes[-1]})")
-                elif silent >= SILENT_SECONDS:
+                if client.closes:
+                    return  # where the api still answers, frames are had from it sooner than the client is back
+                if silent >= SILENT_SECONDS:
                     yield Lost(f"no frame for {SILENT_SECONDS:.0f} s")
         except Disconnected as ended:
-            if retry_of(ended.code) is Retry.STOP and ended.code in _KEY_CODES:
+            if ended.code in _KEY_CODES:
                 yield Lost(REVOKED, final=True)
-            else:
-                yield Lost(f"connection closed ({ended.code})")
         except msgspec.ValidationError as unreadable:
             yield Lost(f"frames cannot be read: {unreadable}")
         finally:
