@@ -98,6 +98,7 @@ def _dashboard(found: list[Target], *, operate: bool, mono: bool, theme: str) ->
             "titan top --once, titan top --inline, or over ssh: ssh -t HOST titan top",
         )
     from admin_tui.app import TopApp  # noqa: PLC0415 - Textual is not imported where it is not shown
+    from admin_tui.collector import calm  # noqa: PLC0415 - as above
     from admin_tui.connect import feeds  # noqa: PLC0415 - as above
 
     async def run() -> int:
@@ -110,6 +111,7 @@ def _dashboard(found: list[Target], *, operate: bool, mono: bool, theme: str) ->
                 "titan top --theme titan",
                 code=EXIT_USAGE,
             )
+        calm()
         await app.run_async()
         return app.return_code or EXIT_DONE
 

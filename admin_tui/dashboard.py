@@ -1,5 +1,6 @@
 """Feeds in, pictures out, and what screens may ask for. Workers ask and listen; handlers own the state."""
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from pathlib import Path
@@ -28,6 +29,7 @@ from cells.kernel.clock import Clock, SystemClock
 
 T = TypeVar("T")
 TICK_SECONDS: Final = 0.25
+COALESCE_SECONDS: Final = 0.1
 # What the server answers as of a moment; the log itself is the same at all times.
 TRAVELLING: Final = ("/ops/frame", "/ops/sales", "/ops/orders", "/ops/holds", "/ops/rooms")
 _SEVERITY: Final[dict[str, Literal["information", "warning", "error"]]] = {
@@ -78,6 +80,7 @@ class Dashboard(App[None]):
         self.commander = Commander(self)
         self._asked_theme = theme
         self._painted = 0.0
+        self._took = 0.0
         for each in THEMES:
             self.register_theme(each)
 
@@ -107,6 +110,15 @@ class Dashboard(App[None]):
     # --- what is heard ---
 
     def on_frame_arrived(self, _: FrameArrived) -> None:
+        """Take what there is; of hundreds of cells not at every frame, but ten times a second."""
+        waited = time.monotonic() - self._took
+        if waited >= COALESCE_SECONDS:
+            self._take()
+        else:
+            self.set_timer(COALESCE_SECONDS - waited, self._take)
+
+    def _take(self) -> None:
+        self._took = time.monotonic()
         states, frames = self.mailbox.take()
         now = self.clock.now()
         for cell, frame in frames.items():

@@ -7,38 +7,47 @@ import msgspec
 
 from admin_tui.wire import Frame
 
+SELLING: Final = frozenset({"open", "paused"})
+
+
+class Readings(msgspec.Struct, frozen=True):
+    """A frame with its series and latencies by name: newest values, and p99 in milliseconds."""
+
+    frame: Frame
+    series: dict[str, float]
+    p99: dict[str, float]
+
 
 class Metric(msgspec.Struct, frozen=True):
     """A number of a cell. `more_is_worse`: high values are what an operator looks for."""
 
     name: str
     unit: str
-    read: Callable[[Frame], float]
+    read: Callable[[Readings], float]
     more_is_worse: bool = True
 
 
-def series(frame: Frame, name: str) -> float:
-    """Return the newest value of a series; 0 where there is none."""
-    return next((each.now for each in frame.series if each.name == name), 0.0)
+def _load(readings: Readings) -> float:
+    series = readings.series
+    return series.get("requests") or series.get("holds", 0.0) + series.get("orders", 0.0)
 
 
-def latency(frame: Frame, name: str) -> float:
-    """Return the p99 of a latency in milliseconds; 0 where there is none."""
-    return next((each.p99_ms for each in frame.latencies if each.name == name), 0.0)
+def _p99(readings: Readings) -> float:
+    return readings.p99.get("hold") or readings.p99.get("http", 0.0)
 
 
-def _load(frame: Frame) -> float:
-    return series(frame, "requests") or series(frame, "holds") + series(frame, "orders")
+def _errors(readings: Readings) -> float:
+    return readings.series.get("refusals", 0.0)
 
 
-def _p99(frame: Frame) -> float:
-    return latency(frame, "hold") or latency(frame, "http")
+def _stock_left(readings: Readings) -> float:
+    selling = [sale for sale in readings.frame.sales if sale.state in SELLING]
+    stock = sum([sale.stock for sale in selling])
+    return 100.0 * sum([sale.available for sale in selling]) / stock if stock else 100.0
 
 
-def _stock_left(frame: Frame) -> float:
-    stock = sum(sale.stock for sale in frame.sales if sale.state in {"open", "paused"})
-    left = sum(sale.available for sale in frame.sales if sale.state in {"open", "paused"})
-    return 100.0 * left / stock if stock else 100.0
+def _restarts(readings: Readings) -> float:
+    return float(sum([each.restarts for each in readings.frame.processes]))
 
 
 METRICS: Final[dict[str, Metric]] = {
@@ -46,9 +55,16 @@ METRICS: Final[dict[str, Metric]] = {
     for metric in (
         Metric("load", "/s", _load),
         Metric("p99", "ms", _p99),
-        Metric("errors", "/s", lambda frame: series(frame, "refusals")),
+        Metric("errors", "/s", _errors),
         Metric("stock left", "%", _stock_left, more_is_worse=False),
-        Metric("lag", "ms", lambda frame: frame.log.lag_ms),
-        Metric("restarts", "", lambda frame: float(sum(each.restarts for each in frame.processes))),
+        Metric("lag", "ms", lambda readings: readings.frame.log.lag_ms),
+        Metric("restarts", "", _restarts),
     )
 }
+
+
+def values(frame: Frame) -> dict[str, float]:
+    """Return the newest value of every series and of every metric, by name."""
+    series = {each.name: each.now for each in frame.series}
+    readings = Readings(frame, series, {each.name: each.p99_ms for each in frame.latencies})
+    return series | {name: metric.read(readings) for name, metric in METRICS.items()}

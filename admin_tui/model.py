@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from admin_tui import metrics
 from admin_tui.actions import Life, seen
 from admin_tui.metrics import METRICS
 from admin_tui.picture import CellAlert, CellPicture, Mover, Picture
@@ -35,18 +36,19 @@ class _Track:
         self.second = 0
         self.points: dict[str, list[float]] = {name: [] for name in METRICS}
         self.movers: list[Mover] = []
+        self.values: dict[str, float] = {}
         self._pictured: CellPicture | None = None
-        self._key: tuple[object, ...] = ()
+        self._replaying = False
 
     def take(self, frame: Frame) -> None:
         self.frame, self.connected, self.lost_since, self.why = frame, True, None, ""
+        self.values = metrics.values(frame)
         second = frame.at // 1000
-        for name, metric in METRICS.items():
-            points = self.points[name]
+        for name, points in self.points.items():
             if points and second == self.second:
-                points[-1] = metric.read(frame)
+                points[-1] = self.values[name]
             else:
-                points.append(metric.read(frame))
+                points.append(self.values[name])
                 del points[:-POINTS]
         self.second = second
         self.movers = [mover for name in MOVING if (mover := self._mover(name)) is not None]
@@ -62,17 +64,24 @@ class _Track:
     def picture(self, *, replaying: bool) -> CellPicture:
         """Return the cell as it is; the same object for as long as nothing is different."""
         frame = self.replayed if replaying else self.frame
-        key = (frame, replaying, self.connected, self.lost_since, self.why, self.role)
-        if self._pictured is None or any(now is not then for now, then in zip(key, self._key, strict=True)):
-            self._pictured, self._key = self._drawn(frame, replaying=replaying), key
+        known = self._pictured
+        if (
+            known is not None
+            and known.frame is frame
+            and self._replaying == replaying
+            and (known.connected, known.lost_since) == (self.connected, self.lost_since)
+            and (known.why, known.role) == (self.why, self.role)
+        ):
+            return known
+        self._pictured, self._replaying = self._drawn(frame, replaying=replaying), replaying
         return self._pictured
 
     def _drawn(self, frame: Frame | None, *, replaying: bool) -> CellPicture:
         histories: dict[str, list[float]] = {} if replaying else {n: list(p) for n, p in self.points.items()}
-        values = {name: 0.0 if frame is None else metric.read(frame) for name, metric in METRICS.items()}
+        values: dict[str, float] = {}
         if frame is not None:
             histories |= {each.name: each.history for each in frame.series}
-            values |= {each.name: each.now for each in frame.series}
+            values = self.values if frame is self.frame else metrics.values(frame)
         return CellPicture(
             self.id, self.url, frame, self.connected, self.lost_since, self.why, self.role, histories, values
         )

@@ -3,7 +3,6 @@
 import msgspec
 
 from admin_tui.actions import Life
-from admin_tui.metrics import METRICS
 from admin_tui.replay import ReplayState
 from admin_tui.wire import Alert, Frame, SaleRow, Totals
 
@@ -29,10 +28,7 @@ class CellPicture(msgspec.Struct, frozen=True, gc=False):
 
     def metric(self, name: str) -> float:
         """Return a metric's newest value; 0 before the first frame."""
-        value = self.values.get(name)
-        if value is not None or self.frame is None:
-            return value or 0.0
-        return METRICS[name].read(self.frame)
+        return self.values.get(name, 0.0)
 
     @property
     def state(self) -> str:

@@ -49,7 +49,8 @@ MOVER_COLUMNS: Final = (
     Column("minute", "minute", rank=1, least=6),
 )
 SALES_SHOWN: Final = 40
-# So many cells need the room for themselves, unless the terminal has so many lines.
+TURNS: Final = 4
+# More cells than these need the room for themselves, unless the terminal is roomy.
 CROWD: Final = 100
 ROOMY: Final = 48
 
@@ -71,7 +72,8 @@ class OverviewScreen(TopScreen):
     def __init__(self) -> None:
         super().__init__()
         self._listing = sale_rows.Listing()
-        self._summed: tuple[object, ...] = ()
+        self._tiles = heat.Tiles()
+        self._turn = 0
 
     def body(self) -> ComposeResult:
         self.set_class(len(self.picture.cells) > CROWD, "-crowd")
@@ -131,17 +133,31 @@ class OverviewScreen(TopScreen):
     # --- what is shown ---
 
     def show(self, picture: Picture) -> None:
+        self._turn = (self._turn + 1) % TURNS
+        if len(picture.cells) == 1:
+            self._show_all(picture)
+            if picture.focus is not None:
+                self._show_cell(picture.focus)
+            return
+        self._show_heat(picture)
+        if len(picture.cells) <= CROWD or picture.replay is not None:
+            self._show_all(picture)
+        else:
+            # Each cell has news once a second. So have these parts, one after the other, that no picture takes long.
+            (self._show_totals, self._show_sparks, self._show_sales, self._show_lists)[self._turn](picture)
+
+    def _show_all(self, picture: Picture) -> None:
         self._show_totals(picture)
         self._show_sparks(picture)
+        self._show_sales(picture)
+        self._show_lists(picture)
+
+    def _show_lists(self, picture: Picture) -> None:
         self.query_one(AlertList).show_alerts(picture.alerts, cells=len(picture.cells))
         entitle(self.query_one("#alerts"), "alerts", f"{len(picture.alerts):,}" if picture.alerts else "")
-        self._show_sales(picture)
         if len(picture.cells) > 1:
-            self._show_heat(picture)
             movers = {f"{mover.cell}/{mover.metric}": mover for mover in picture.movers}
             self.query_one("#mover-rows", KeyedTable).show(movers)
-        elif picture.focus is not None:
-            self._show_cell(picture.focus)
 
     def _show_cell(self, cell: CellPicture) -> None:
         entitle(self.query_one("#vitals"), f"cell {inert(cell.id, 16)}")
@@ -170,11 +186,6 @@ class OverviewScreen(TopScreen):
             self.query_one(f"#total-{name}", Stat).show(value, figures.count(value), note, style)
 
     def _show_sparks(self, picture: Picture) -> None:
-        """Show the series. They have a point a second, so the sums over many cells are made once a second."""
-        second = (picture.at // 1000, picture.mode, len(picture.cells) > 1 or id(picture))
-        if second == self._summed:
-            return
-        self._summed = second
         for name, _ in SPARKS:
             history = series.worst(picture, "p99") if name == "p99" else series.summed(picture, name)
             now = history[-1] if history else 0.0
@@ -187,7 +198,7 @@ class OverviewScreen(TopScreen):
     def _show_heat(self, picture: Picture) -> None:
         heat_map = self.query_one(HeatMap)
         heat_map.mono = self.top.mono
-        tiles, scale = heat.tiles(self.metric, picture.cells)
+        tiles, scale = self._tiles.of(self.metric, picture.cells)
         heat_map.show(tiles)
         down = sum(tile.level == DOWN for tile in tiles)
         over = sum(tile.level == OVER for tile in tiles)
@@ -229,6 +240,15 @@ class OverviewScreen(TopScreen):
         """Show another metric in the heat map."""
         names = list(METRICS)
         self.metric = names[(names.index(self.metric) + by) % len(names)]
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        if self.is_mounted:
+            self._show_all(self.picture)
+
+    def watch_pattern(self) -> None:
+        super().watch_pattern()
+        self._show_sales(self.picture)
 
     def watch_metric(self) -> None:
         self.paint(self.picture)

@@ -63,19 +63,36 @@ def _nice(value: float) -> float:
     return step
 
 
-def tiles(metric: str, cells: Sequence[CellPicture]) -> tuple[list[Tile], Scale]:
-    """Return a tile a cell, in the same order, and the scale they are on."""
-    values = [cell.metric(metric) for cell in cells]
-    scale = scale_of(metric, values)
-    return [_tile(metric, cell, value, scale) for cell, value in zip(cells, values, strict=True)], scale
+class Tiles:
+    """Makes tiles of cells; one that is as it was has the tile that it had."""
+
+    def __init__(self) -> None:
+        self._scale: Scale | None = None
+        self._known: dict[str, tuple[CellPicture, Tile]] = {}
+
+    def of(self, metric: str, cells: Sequence[CellPicture]) -> tuple[list[Tile], Scale]:
+        """Return a tile a cell, in the same order, and the scale they are on."""
+        scale = scale_of(metric, [cell.metric(metric) for cell in cells])
+        if scale != self._scale:
+            self._scale = scale
+            self._known.clear()
+        return [self._tile(cell, scale) for cell in cells], scale
+
+    def _tile(self, cell: CellPicture, scale: Scale) -> Tile:
+        known = self._known.get(cell.id)
+        if known is None or known[0] is not cell:
+            known = self._known[cell.id] = cell, tile(cell, scale)
+        return known[1]
 
 
-def _tile(metric: str, cell: CellPicture, value: float, scale: Scale) -> Tile:
+def tile(cell: CellPicture, scale: Scale) -> Tile:
+    """Return the tile of a cell on a scale."""
+    value = cell.metric(scale.metric)
     if not cell.connected and (cell.lost_since is not None or cell.frame is not None):
         return Tile(cell.id, DOWN, "down")
     if cell.frame is None:
         return Tile(cell.id, UNKNOWN, "…")
-    return Tile(cell.id, scale.level(value), str(figure(metric, value)))
+    return Tile(cell.id, scale.level(value), str(figure(scale.metric, value)))
 
 
 def figure(metric: str, value: float) -> Figure:
