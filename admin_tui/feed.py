@@ -5,7 +5,8 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from admin_tui.wire import Effect, Frame, Problem
+from admin_tui.answers import Effect, Problem
+from admin_tui.wire import Frame
 
 T = TypeVar("T")
 Params = Mapping[str, str | int | None]

@@ -11,8 +11,9 @@ import msgspec
 from websockets.exceptions import InvalidHandshake, InvalidURI
 
 from admin_tui.addresses import is_loopback
+from admin_tui.answers import Cells, Problem
 from admin_tui.feed import Heard, Lost, Params, Refused, Regained, Reply, Unreachable
-from admin_tui.wire import Cells, Frame, Problem, WhoAmI
+from admin_tui.wire import Frame, WhoAmI
 from realtime.client import CommandRefused, Disconnected, RealtimeClient, Update, backoff
 from realtime.codes import CloseCode
 

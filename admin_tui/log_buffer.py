@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from admin_tui.wire import Line, Lines
+from admin_tui.answers import Lines
+from admin_tui.wire import Line
 
 # Full policy: with so many lines, following the log drops the oldest, and looking further back stops.
 MAX_LINES: Final = 1000

@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
+from admin_tui.answers import MessageRow, RoomRow
 from admin_tui.text import inert
 from admin_tui.widgets.dialogs import Asked, Question
-from admin_tui.wire import MessageRow, RoomRow
 
 MUTE_SECONDS: Final = 600
 MAX_SLOW_SECONDS: Final = 3600

@@ -8,9 +8,10 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from admin_tui import simulated_views as views
+from admin_tui.answers import Problem
 from admin_tui.feed import Heard, Lost, Params, Refused, Regained, Reply, Unreachable
 from admin_tui.simulated_log import STEPS, Folded, SimulatedLog
-from admin_tui.wire import Frame, Problem
+from admin_tui.wire import Frame
 from cells.kernel.clock import Clock
 
 T = TypeVar("T")

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
+from admin_tui.answers import HoldRow, MessageRow, Move, OrderRow, RoomRow
 from admin_tui.simulated_names import BUYERS, CHATTER, TITLES, ident
-from admin_tui.wire import HoldRow, Line, MessageRow, Move, OrderRow, Price, RoomRow, SaleRow
+from admin_tui.wire import Line, Price, SaleRow
 
 STEPS: Final = {
     "arm": ({"draft"}, "armed"),

@@ -7,10 +7,10 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from admin_tui import wire
+from admin_tui import answers, wire
 from admin_tui.simulated_log import Folded, SimulatedLog
 
-T = TypeVar("T", wire.SaleRow, wire.OrderRow, wire.HoldRow)
+T = TypeVar("T", wire.SaleRow, answers.OrderRow, answers.HoldRow)
 SERIES: Final = ("holds", "orders", "released", "expired", "messages", "commits")
 TELEMETRY: Final = ("requests", "refusals", "sockets", "deliveries")
 LATENCIES: Final = (("hold", 4.0), ("http", 2.5), ("gate", 0.8), ("append", 1.6))
@@ -229,13 +229,13 @@ def commit(log: SimulatedLog, position: int) -> dict[str, Any]:
     }
 
 
-def health(processes: SimulatedProcesses, now: int) -> list[wire.Check]:
+def health(processes: SimulatedProcesses, now: int) -> list[answers.Check]:
     """Return what `titan doctor` would say."""
-    away = [wire.Check(alert.what, "fail", alert.why, alert.mend) for alert in processes.alerts(now)]
+    away = [answers.Check(alert.what, "fail", alert.why, alert.mend) for alert in processes.alerts(now)]
     return [
-        wire.Check("log", "ok", "fsync always; 1 epoch; sound"),
-        wire.Check("disk", "warn", "11 % free", "free some space, or move the data folder"),
-        wire.Check("clock", "ok", "in step with the log"),
-        wire.Check("memory", "ok", "1.2 GiB free"),
+        answers.Check("log", "ok", "fsync always; 1 epoch; sound"),
+        answers.Check("disk", "warn", "11 % free", "free some space, or move the data folder"),
+        answers.Check("clock", "ok", "in step with the log"),
+        answers.Check("memory", "ok", "1.2 GiB free"),
         *away,
     ]

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from admin_tui.wire import HoldRow, OrderRow
+from admin_tui.answers import HoldRow, OrderRow
 
 Tab = Literal["orders", "holds"]
 Traded = OrderRow | HoldRow

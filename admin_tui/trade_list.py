@@ -4,9 +4,9 @@ from typing import Final, Literal
 
 import msgspec
 
+from admin_tui.answers import Holds, Orders
 from admin_tui.paged import Paged
 from admin_tui.trade import Tab, Traded
-from admin_tui.wire import Holds, Orders
 
 AGAIN_MS: Final = 2000
 Direction = Literal["begin", "newer", "again", "more"]

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.message import Message
 
 from admin_tui import moderation
+from admin_tui.answers import MessageRow, Messages, RoomRow, Rooms
 from admin_tui.feed import Refused, Unreachable
 from admin_tui.picture import Picture
 from admin_tui.screens.base import TopScreen
@@ -22,7 +23,6 @@ from admin_tui.widgets.dialogs import AskDialog, Asked, Question
 from admin_tui.widgets.drawn import Drawn, entitle
 from admin_tui.widgets.figures import BAD, DIM
 from admin_tui.widgets.keyed_table import KeyedTable
-from admin_tui.wire import MessageRow, Messages, RoomRow, Rooms
 
 PAGE: Final = 100
 ROOMS: Final = 100

@@ -9,6 +9,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 
+from admin_tui.answers import Check, Checks
 from admin_tui.feed import Refused, Unreachable
 from admin_tui.picture import CellAlert, Picture
 from admin_tui.screens.base import TopScreen
@@ -21,7 +22,6 @@ from admin_tui.widgets.drawn import Drawn, Fact, entitle, facts
 from admin_tui.widgets.figures import BAD, DIM, GOOD, INK, WARN
 from admin_tui.widgets.keyed_table import KeyedTable
 from admin_tui.widgets.vitals import RUNNING
-from admin_tui.wire import Check, Checks
 
 AGAIN_MS: Final = 10_000
 GRAVE: Final = {"fail": 0, "warn": 1}

@@ -9,6 +9,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 
+from admin_tui.answers import Commit, Lines
 from admin_tui.feed import Refused, Unreachable
 from admin_tui.log_buffer import LogBuffer, subject_of, subject_of_line
 from admin_tui.picture import Picture
@@ -21,7 +22,7 @@ from admin_tui.widgets.commit_view import commit_view
 from admin_tui.widgets.drawn import Drawn, entitle
 from admin_tui.widgets.figures import BAD
 from admin_tui.widgets.keyed_table import KeyedTable
-from admin_tui.wire import Commit, Line, Lines
+from admin_tui.wire import Line
 
 PAGE: Final = 100
 Direction = Literal["begin", "newer", "older", "one"]

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 
+from admin_tui.answers import Holds, OrderRow, Orders
 from admin_tui.feed import Refused, Unreachable
 from admin_tui.filters import Filter
 from admin_tui.picture import Picture
@@ -22,7 +23,6 @@ from admin_tui.widgets.drawn import Drawn
 from admin_tui.widgets.keyed_table import KeyedTable
 from admin_tui.widgets.order_rows import Shown
 from admin_tui.widgets.tabs import TabLine
-from admin_tui.wire import Holds, OrderRow, Orders
 
 PAGE: Final = 100
 ID_TABS: Final[dict[str, Tab]] = {"ord_": "orders", "hld_": "holds"}

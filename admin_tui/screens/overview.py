@@ -143,6 +143,7 @@ class OverviewScreen(TopScreen):
         if len(picture.cells) <= CROWD or picture.replay is not None:
             self._show_all(picture)
         else:
+            self._listing.note(picture.cells)
             # Each cell has news once a second. So have these parts, one after the other, that no picture takes long.
             (self._show_totals, self._show_sparks, self._show_sales, self._show_lists)[self._turn](picture)
 

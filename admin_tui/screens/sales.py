@@ -9,6 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 
+from admin_tui.answers import SaleDetail, Sales
 from admin_tui.feed import Refused, Unreachable
 from admin_tui.picture import CellSale, Picture
 from admin_tui.screens.base import TopScreen
@@ -20,7 +21,6 @@ from admin_tui.widgets.figures import BAD, GOOD
 from admin_tui.widgets.keyed_table import MAX_ROWS, KeyedTable
 from admin_tui.widgets.ordering import Ordering
 from admin_tui.widgets.sale_panel import SalePanel
-from admin_tui.wire import SaleDetail, Sales
 
 # What can be done to a sale in which state.
 POSSIBLE: Final = {

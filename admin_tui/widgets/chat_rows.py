@@ -4,11 +4,11 @@ from typing import Final
 
 from textual.content import Content
 
+from admin_tui.answers import MessageRow, RoomRow
 from admin_tui.text import inert
 from admin_tui.widgets import figures
 from admin_tui.widgets.columns import Column, Row
 from admin_tui.widgets.figures import BAD, DIM, INK, WARN
-from admin_tui.wire import MessageRow, RoomRow
 
 ROOM_COLUMNS: Final = (
     Column("state", "", 2),

@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 from textual.content import Content
 
+from admin_tui.answers import Check
 from admin_tui.picture import CellAlert
 from admin_tui.text import inert
 from admin_tui.widgets import figures, process_rows
@@ -11,7 +12,7 @@ from admin_tui.widgets.alerts import SIGNS
 from admin_tui.widgets.columns import Column, Row
 from admin_tui.widgets.drawn import MARKS
 from admin_tui.widgets.figures import DIM, INK
-from admin_tui.wire import Check, ProcessRow
+from admin_tui.wire import ProcessRow
 
 CHECK_COLUMNS: Final = (
     Column("state", "", 6),

@@ -2,12 +2,12 @@
 
 from textual.content import Content
 
+from admin_tui.answers import Commit
 from admin_tui.text import inert
 from admin_tui.widgets import figures
 from admin_tui.widgets.drawn import Fact, facts
 from admin_tui.widgets.figures import DIM, INK
 from admin_tui.widgets.json_view import as_json
-from admin_tui.wire import Commit
 
 HASH = 24
 

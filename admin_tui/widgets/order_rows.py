@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from textual.content import Content
 
+from admin_tui.answers import HoldRow, OrderRow
 from admin_tui.text import inert
 from admin_tui.trade import Sums, Tab, Traded, Wanted, state_of
 from admin_tui.widgets import figures
@@ -13,7 +14,7 @@ from admin_tui.widgets.columns import Column, Row
 from admin_tui.widgets.drawn import Fact, facts, pair, row
 from admin_tui.widgets.figures import BAD, DIM, GOOD, INK, WARN
 from admin_tui.widgets.log_lines import short
-from admin_tui.wire import HoldRow, OrderRow, Price
+from admin_tui.wire import Price
 
 COLUMNS: Final[dict[Tab, tuple[Column, ...]]] = {
     "orders": (

@@ -6,13 +6,14 @@ from typing import Final
 from textual.content import Content
 
 from admin_tui.actions import Life
+from admin_tui.answers import Move
 from admin_tui.forecast import sell_through, sold_out
 from admin_tui.picture import CellPicture
 from admin_tui.text import inert
 from admin_tui.widgets import figures
 from admin_tui.widgets.drawn import Fact
 from admin_tui.widgets.figures import BAD, DIM, GOOD, WARN
-from admin_tui.wire import Move, SaleRow
+from admin_tui.wire import SaleRow
 
 MANY_EXPIRED: Final = 0.25
 

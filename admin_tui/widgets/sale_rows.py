@@ -71,20 +71,24 @@ class Listing:
         self, cells: Iterable[CellPicture], pattern: Filter, others: Sequence[CellSale] = ()
     ) -> list[Listed]:
         """Return all sales that the pattern lets through, in no order; `others` where no frame has them."""
+        self.note(cells)
         found: list[Listed] = []
         for cell in cells:
             if cell.frame is not None:
-                known = self._cells.get(cell.id)
-                if known is None or known[0] is not cell.frame:
-                    sales = [CellSale(cell.id, sale) for sale in cell.frame.sales]
-                    known = cell.frame, [Listed(rank(each), key_of(each), each) for each in sales]
-                    self._cells[cell.id] = known
-                found += known[1]
+                found += self._cells[cell.id][1]
         if others:
             known_keys = {listed.key for listed in found}
             more = [Listed(rank(each), key_of(each), each) for each in others]
             found += [listed for listed in more if listed.key not in known_keys]
         return [listed for listed in found if _passes(pattern, listed.each)] if pattern else found
+
+    def note(self, cells: Iterable[CellPicture]) -> None:
+        """List what is new in the cells; called at every picture, no call of `of` has much to do."""
+        for cell in cells:
+            known = self._cells.get(cell.id)
+            if cell.frame is not None and (known is None or known[0] is not cell.frame):
+                sales = [CellSale(cell.id, sale) for sale in cell.frame.sales]
+                self._cells[cell.id] = cell.frame, [Listed(rank(each), key_of(each), each) for each in sales]
 
     @staticmethod
     def first(listed: Iterable[Listed], most: int) -> dict[str, CellSale]:

@@ -8,15 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from admin_tui.app import TopApp
-from admin_tui.chrome.banner import Banner
-from admin_tui.feed import Lost, Unreachable
-from admin_tui.http_feed import REVOKED, HttpFeed
-from admin_tui.wire import (
+from admin_tui.answers import (
     Cells,
     Checks,
     Commit,
-    Frame,
     Holds,
     Lines,
     Messages,
@@ -26,8 +21,12 @@ from admin_tui.wire import (
     Rooms,
     SaleDetail,
     Sales,
-    WhoAmI,
 )
+from admin_tui.app import TopApp
+from admin_tui.chrome.banner import Banner
+from admin_tui.feed import Lost, Unreachable
+from admin_tui.http_feed import REVOKED, HttpFeed
+from admin_tui.wire import Frame, WhoAmI
 from tests.integration.shop import Shop
 
 DEADLINE_SECONDS = 20.0

@@ -9,9 +9,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from admin_tui.answers import Orders
 from admin_tui.feed import Lost, Refused, Regained, Unreachable
 from admin_tui.http_feed import REVOKED, HttpFeed
-from admin_tui.wire import Frame, Orders, WhoAmI
+from admin_tui.wire import Frame, WhoAmI
 
 KEY = "tk_good"
 DEADLINE_SECONDS = 10.0
@@ -184,8 +185,8 @@ async def test_closing_ends_the_frames():
 
 
 def test_a_reply_that_says_nothing_has_no_effect_to_look_for():
+    from admin_tui.answers import Effect  # noqa: PLC0415
     from admin_tui.feed import Reply  # noqa: PLC0415
-    from admin_tui.wire import Effect  # noqa: PLC0415
 
     assert Reply(204).effect == Effect()
     assert msgspec.json.decode(b"{}", type=Effect) == Effect()

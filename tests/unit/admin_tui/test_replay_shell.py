@@ -1,7 +1,7 @@
 """Time travel by keys and commands over simulated cells."""
 
+from admin_tui.answers import Orders
 from admin_tui.replay import At, Position
-from admin_tui.wire import Orders
 from tests.unit.admin_tui.driving import driven
 
 

@@ -3,10 +3,11 @@
 import msgspec
 import pytest
 
+from admin_tui.answers import Commit, Holds, Lines, Messages, Orders, SaleDetail, Sales
 from admin_tui.feed import Refused, Unreachable
 from admin_tui.simulated import SimulatedFeed
 from admin_tui.text import inert
-from admin_tui.wire import Commit, Frame, Holds, Lines, Messages, Orders, SaleDetail, Sales
+from admin_tui.wire import Frame
 from cells.kernel.clock import ManualClock
 
 

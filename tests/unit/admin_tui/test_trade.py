@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from admin_tui.answers import HoldRow, OrderRow
 from admin_tui.trade import STATES, TABS, BadWanted, Sums, Wanted, read, sums
-from admin_tui.wire import HoldRow, OrderRow, Price
+from admin_tui.wire import Price
 
 ids = st.sampled_from(("", "sal_1", "sal_2", "usr_1", "sale", "payment"))
 wanted = st.sampled_from(TABS).flatmap(
