@@ -69,11 +69,17 @@ class _State(msgspec.Struct):
     first_seq: int
     last_seq: int
     messages: int
+    bytes: int = 0
     subjects: dict[str, int] = {}
+
+
+class _Config(msgspec.Struct, frozen=True):
+    max_bytes: int = -1
 
 
 class _StreamInfo(msgspec.Struct):
     created: str = ""
+    config: _Config = _Config()
     state: _State | None = None
     error: _Failure | None = None
     total: int = 0
@@ -224,7 +230,8 @@ class JetStreamLog:
         answer = await self._stream_info({})
         if answer.state is None:
             return None
-        return LogInfo(answer.state.first_seq, answer.state.last_seq, answer.state.messages, answer.created)
+        state, limit = answer.state, max(0, answer.config.max_bytes)
+        return LogInfo(state.first_seq, state.last_seq, state.messages, answer.created, state.bytes, limit)
 
     async def subjects(self, pattern: str) -> dict[str, int]:
         """Return all subjects that match, with their number of messages."""

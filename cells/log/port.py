@@ -41,12 +41,17 @@ Outcome = Appended | Conflict | Refused | Unknown
 
 
 class LogInfo(msgspec.Struct, frozen=True):
-    """Extent of the log. `epoch` names this incarnation: a log that was made anew has another."""
+    """Extent of the log. `epoch` names this incarnation: a log that was made anew has another.
+
+    `max_bytes` is what it may grow to, 0 where it has no limit of its own.
+    """
 
     first: int
     last: int
     messages: int
     epoch: str
+    bytes: int = 0
+    max_bytes: int = 0
 
 
 class Mark(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ HOLD_BUDGET_MS: Final = 20.0
 ENOUGH_HOLDS: Final = 50
 LITTLE_DISK, TOO_LITTLE_DISK = 5 * 2**30, 2**29
 SMALL_SHARE: Final = 0.1
+NEARLY, FULL = 0.8, 0.95
 MOST_SALES: Final = 10
 MOST: Final = 30
 
@@ -48,6 +49,8 @@ class Situation(msgspec.Struct, frozen=True):
     errors: int = 0
     disk: Disk | None = None
     why_fenced: str = ""
+    log_bytes: int = 0
+    log_max_bytes: int = 0
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -158,6 +161,15 @@ def _log(situation: Situation) -> Iterator[Finding]:
     elif log.state == "away":
         yield Finding(
             "log:away", "critical", "the log does not answer", "nothing can be sold", "titan logs nats"
+        )
+    share = situation.log_bytes / situation.log_max_bytes if situation.log_max_bytes else 0.0
+    if share > NEARLY:
+        yield Finding(
+            "log:full",
+            "critical" if share > FULL else "warning",
+            f"the log is {share:.0%} full",
+            f"{situation.log_bytes} of {situation.log_max_bytes} bytes; at the limit nothing is sold",
+            "titan log export <file>, then raise max_bytes of the stream LOG",
         )
     if log.lag_ms > LAG_MS:
         yield Finding(

@@ -135,6 +135,8 @@ class Present:
             errors=measures.errors(self._collected),
             disk=self._disk,
             why_fenced=self._log.fenced or "",
+            log_bytes=self._extent.bytes if self._extent else 0,
+            log_max_bytes=self._extent.max_bytes if self._extent else 0,
         )
 
 
