@@ -5,7 +5,7 @@ from typing import Final
 
 # Frames hold no cycles and go without it: at the usual 700 objects it is a tenth of the processor time, in vain. Much
 # higher, and a single collection takes longer than a picture may.
-THRESHOLDS: Final = (5_000, 50, 1_000)
+THRESHOLDS: Final = (30_000, 20, 100)
 
 
 def calm() -> None:

@@ -2,8 +2,9 @@
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import msgspec
 from textual.content import Content
 
 from admin_tui.filters import Filter
@@ -50,10 +51,11 @@ def rank(each: CellSale) -> tuple[int, int, int, str]:
     Demand counts in powers of two, so that rows do not jump about with every unit.
     """
     sale = each.sale
-    return ORDER.get(sale.state, 9), -recent(sale).bit_length(), -sale.moved_at, sale.id
+    wanted = recent(sale).bit_length() if sale.state == "open" else 0
+    return ORDER.get(sale.state, 9), -wanted, -sale.moved_at, sale.id
 
 
-class Listed(NamedTuple):
+class Listed(msgspec.Struct, frozen=True, order=True, gc=False):
     """A sale with what it is ordered by and told by, worked out once for each frame."""
 
     rank: tuple[int, int, int, str]
