@@ -22,6 +22,8 @@ MAX_BODY: Final = 900_000
 """Bytes of an answer: nats-server carries a megabyte."""
 
 RETRY_MS: Final = 500
+CATCH_UP_SECONDS: Final = 0.4
+"""For as long a question about now waits for what is in the log already."""
 
 Timed = asks.AskSales | asks.AskSale | asks.AskOrders | asks.AskHolds | asks.AskRooms | asks.AskMessages
 Timeless = asks.AskCells | asks.AskProcesses | asks.AskLines | asks.AskCommit | asks.AskHealth
@@ -118,6 +120,8 @@ class Desk:
         """
         live = self._history.board
         if moment.position is None and moment.at is None:
+            # Who asks has often just changed something, and looks for it.
+            await self._history.catch_up(CATCH_UP_SECONDS)
             return live, self._clock.now(), None
         if moment.position is not None:
             target = await self._existing(moment.position)

@@ -15,7 +15,7 @@ import msgspec
 from cells.kernel import envelope
 from cells.kernel.errors import Rejected
 from cells.log import subjects
-from cells.log.port import Log, Stored
+from cells.log.port import Log, LogUnavailable, Stored
 from server.ops.board import Board, is_time
 from server.ops.past import SNAPSHOT_COMMITS, SNAPSHOT_EVENTS, Snapshot, Snapshots, Timeline
 from server.ops.reading import Registries
@@ -66,6 +66,7 @@ class History:
         self._registries = registries
         self._first = first
         self._taken = 0, 0
+        self._grown = asyncio.Event()
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Fold the log for ever; `changed` is called after every piece. Raises `LogUnavailable`.
@@ -86,6 +87,7 @@ class History:
         for piece in slices(batch):
             self.board.apply(piece)
             self.timeline.note(self.board.position, self.board.at)
+            self._grown.set()
             changed()
             await asyncio.sleep(0)
         if self._due():
@@ -101,6 +103,15 @@ class History:
         if due:
             self._taken = state.events, state.commits
         return due
+
+    async def catch_up(self, seconds: float) -> None:
+        """Let the board get to where the log ends as of now, as far as it comes in that time."""
+        with contextlib.suppress(TimeoutError, LogUnavailable):
+            async with asyncio.timeout(seconds):
+                info = await self._log.info()
+                while info is not None and self.board.position < info.last:
+                    self._grown.clear()
+                    await self._grown.wait()
 
     def begin(self, position: int) -> Board:
         """Return a board of its own, at the nearest moment before a position that can be had at once."""

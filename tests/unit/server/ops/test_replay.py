@@ -68,6 +68,19 @@ async def test_the_log_is_followed_to_its_end_and_snapshots_are_kept(commits):
     assert history.complete
 
 
+async def test_the_board_can_be_waited_for_and_is_not_waited_for_in_vain(commits):
+    log = PacedLog(commits, seconds=0.002)
+    history = History(log, REGISTRIES)
+    await history.catch_up(0.01)
+    assert history.board.position == 0
+
+    task = asyncio.create_task(history.follow(lambda: None))
+    await history.catch_up(20)
+    assert history.board.position == 2_000
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_following_goes_on_where_it_was_when_the_log_was_away(commits):
     log = PacedLog(commits)
     history = History(log, REGISTRIES)
