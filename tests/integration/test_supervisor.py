@@ -449,6 +449,18 @@ def test_a_role_that_cannot_start_ends_the_start_with_its_reason(start):
     assert run.survivors() == []
 
 
+def test_an_observer_that_does_not_start_is_no_fault_of_the_cell(start):
+    run = start("observer=broken")
+    run.until_serving()
+    cell = run.until(lambda cell: named(cell, "observer").state == "crash-loop")
+    status = run.status()
+
+    assert cell.state == "serving"
+    assert status is not None
+    assert status.ready
+    assert named(cell, "observer").detail == "observer ended with exit code 1."
+
+
 def test_a_long_path_gets_short_sockets(start, folder):
     """The address of a Unix socket holds about 100 bytes; the sockets' folders go with the run."""
     run = start(data=folder / ("long" * 30) / "data")
