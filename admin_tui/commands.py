@@ -1,7 +1,7 @@
 """The command line behind `:`: what can be typed, what it means, how it is completed."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -223,7 +223,7 @@ def _seconds(given: str) -> float:
     return seconds
 
 
-def complete(typed: str, words: dict[str, Sequence[str]]) -> str | None:
+def complete(typed: str, words: Mapping[str, Sequence[str]]) -> str | None:
     """Return a command that begins with what was typed; `words` are the arguments by the command's name."""
     name, space, rest = typed.partition(" ")
     if not space:

@@ -1,6 +1,6 @@
 """The port between the dashboard and a cell: frames as they come, questions, and actions. Paths are below /api/v1."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -60,7 +60,7 @@ class Feed(Protocol):
     cell: str
     url: str
 
-    def frames(self) -> AsyncIterator[Heard]:
+    def frames(self) -> AsyncGenerator[Heard, None]:
         """Yield frames for as long as it is iterated; a loss is told, and mended by the feed itself."""
         ...
 

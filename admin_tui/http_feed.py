@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -100,7 +100,7 @@ class HttpFeed:
 
     # --- frames ---
 
-    async def frames(self) -> AsyncIterator[Heard]:
+    async def frames(self) -> AsyncGenerator[Heard, None]:
         """Yield what is heard until it is closed, or until the key is not valid any more."""
         lost = False
         attempt = 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -109,7 +109,7 @@ class SimulatedFeed:
 
     # --- the port ---
 
-    async def frames(self) -> AsyncIterator[Heard]:
+    async def frames(self) -> AsyncGenerator[Heard, None]:
         """Yield a frame at once and then as described at the class."""
         told: Lost | None = None
         while not self._closed:

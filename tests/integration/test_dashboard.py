@@ -1,13 +1,17 @@
 """The dashboard on a real cell: its feed, its keys, its actions from the key to the effect, and time travel."""
 
 import asyncio
+import functools
 import json
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
 
+from admin_tui.actions import Life
 from admin_tui.answers import (
     Cells,
     Checks,
@@ -24,9 +28,9 @@ from admin_tui.answers import (
 )
 from admin_tui.app import TopApp
 from admin_tui.chrome.banner import Banner
-from admin_tui.feed import Lost, Unreachable
+from admin_tui.feed import Heard, Lost, Unreachable
 from admin_tui.http_feed import REVOKED, HttpFeed
-from admin_tui.wire import Frame, WhoAmI
+from admin_tui.wire import Frame, SaleRow, WhoAmI
 from tests.integration.shop import Shop
 
 DEADLINE_SECONDS = 20.0
@@ -42,7 +46,7 @@ def shop(cell) -> Iterator[Shop]:
 
 
 @pytest.fixture
-async def feeds(cell, shop) -> AsyncIterator:
+async def feeds(cell, shop) -> AsyncIterator[Callable[[str], HttpFeed]]:
     """Make feeds of the cell with the key of somebody."""
     made: list[HttpFeed] = []
 
@@ -54,7 +58,7 @@ async def feeds(cell, shop) -> AsyncIterator:
     await asyncio.gather(*(each.close() for each in made))
 
 
-async def until(frames, holds):
+async def until(frames: AsyncIterator[Heard], holds: Callable[[Heard], bool]) -> Heard:
     """The first thing heard of which something holds."""
     async with asyncio.timeout(DEADLINE_SECONDS):
         async for heard in frames:
@@ -84,6 +88,7 @@ class TestFeed:
             )
 
         shown = await until(frames, is_there)
+        assert isinstance(shown, Frame)
         assert shown.position >= effect.position
         await frames.aclose()
 
@@ -117,11 +122,12 @@ class TestFeed:
         before = await feed.get("/ops/frame", {}, Frame)
         sale = shop.new_sale("open")
 
-        async def past(**params):
+        async def past(**params: int) -> Frame:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                while (found := await feed.get("/ops/frame", params, Frame)).position < (found.target or 0):
-                    pass
-            return found
+                while True:
+                    found: Frame = await feed.get("/ops/frame", params, Frame)
+                    if found.target is not None and found.position >= found.target:
+                        return found
 
         shown = await past(position=before.position)
         assert shown.mode == "replay"
@@ -189,25 +195,39 @@ class TestCommand:
 class Driven:
     """The dashboard over the real cell."""
 
-    def __init__(self, app, pilot):
+    def __init__(self, app: TopApp, pilot: Pilot[None]) -> None:
         self.app = app
         self.pilot = pilot
 
-    async def until(self, holds):
+    async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(DEADLINE_SECONDS):
             while not holds():
                 await self.pilot.pause(0.05)
 
-    def sale(self, id_):
-        return next((each.sale for each in self.app.picture.sales if each.sale.id == id_), None)
+    def has(self, id_: str) -> bool:
+        return any(each.sale.id == id_ for each in self.app.picture.sales)
+
+    def sale(self, id_: str) -> SaleRow:
+        return next(each.sale for each in self.app.picture.sales if each.sale.id == id_)
+
+    def is_in(self, id_: str, state: str) -> bool:
+        return self.sale(id_).state == state
+
+    def fill(self, selector: str, text: str) -> None:
+        self.app.screen.query_one(selector, Input).value = text
 
     @property
-    def banner(self):
+    def banner(self) -> str:
+        assert self.app.visible_screen is not None
         return str(self.app.visible_screen.query_one(Banner).content)
 
     @property
-    def newest(self):
+    def newest(self) -> Life:
         return self.app.model.picture(0).actions[0]
+
+
+def is_settled(app: TopApp) -> bool:
+    return app.picture.replay is not None and app.picture.replay.settled
 
 
 class TestDashboard:
@@ -216,24 +236,25 @@ class TestDashboard:
         app = TopApp([feeds("operator")], operate=True)
         async with app.run_test(size=(140, 40)) as pilot:
             run = Driven(app, pilot)
-            await run.until(lambda: run.sale(id_) is not None and "[OPERATE]" in run.banner)
-            before = app.picture.focus.frame.position
+            await run.until(lambda: run.has(id_) and "[OPERATE]" in run.banner)
+            before = app.picture.cells[0].frame
+            assert before is not None
 
             for what, state in (("open", "open"), ("pause", "paused"), ("resume", "open")):
                 app.steer("c1", run.sale(id_), what)
                 await run.until(lambda: run.newest.stage == "effective")
-                await run.until(lambda state=state: run.sale(id_).state == state)
+                await run.until(functools.partial(run.is_in, id_, state))
 
             app.steer("c1", run.sale(id_), "throttle")
             await run.until(lambda: len(app.screen.query("#per_second")) == 1)
-            app.screen.query_one("#per_second").value = "7"
+            run.fill("#per_second", "7")
             await pilot.press("enter", "enter")
             await run.until(lambda: run.sale(id_).throttle == 7)
 
             app.steer("c1", run.sale(id_), "kill")
             await run.until(lambda: len(app.screen.query("#id")) == 1)
-            app.screen.query_one("#id").value = id_
-            app.screen.query_one("#reason").value = "wrong price"
+            run.fill("#id", id_)
+            run.fill("#reason", "wrong price")
             app.screen.query_one("#reason").focus()
             await pilot.press("enter")
             await run.until(lambda: run.sale(id_).state == "killed")
@@ -241,8 +262,8 @@ class TestDashboard:
             detail = await app.ask(f"/ops/sales/{id_}", {}, SaleDetail)
             assert [move.what for move in detail.moves][:5] == ["kill", "throttle", "resume", "pause", "open"]
 
-            app.command(f"at {before}")
-            await run.until(lambda: "REPLAY" in run.banner and app.picture.replay.settled)
+            app.command(f"at {before.position}")
+            await run.until(lambda: "REPLAY" in run.banner and is_settled(app))
             assert run.sale(id_).state == "armed"
             detail = await app.ask(f"/ops/sales/{id_}", {}, SaleDetail)
             assert detail.sale.state == "armed"
@@ -256,12 +277,12 @@ class TestDashboard:
         app = TopApp([feeds("operator")], operate=True)
         async with app.run_test(size=(120, 30)) as pilot:
             run = Driven(app, pilot)
-            await run.until(lambda: run.sale(id_) is not None and "[OPERATE]" in run.banner)
+            await run.until(lambda: run.has(id_) and "[OPERATE]" in run.banner)
             seen = run.sale(id_)
             shop.make("merchant", f"/sales/{id_}/pause", {})
             app.steer("c1", seen, "end")
             await run.until(lambda: len(app.screen.query("#reason")) == 1)
-            app.screen.query_one("#reason").value = "over"
+            run.fill("#reason", "over")
             await pilot.press("enter")
             await run.until(lambda: run.newest.stage == "refused")
             assert run.newest.code == "conflict"
@@ -271,7 +292,7 @@ class TestDashboard:
         app = TopApp([feeds("viewer")], operate=True)
         async with app.run_test(size=(120, 30)) as pilot:
             run = Driven(app, pilot)
-            await run.until(lambda: run.sale(id_) is not None and "[read-only]" in run.banner)
+            await run.until(lambda: run.has(id_) and "[read-only]" in run.banner)
             app.steer("c1", run.sale(id_), "pause")
             await run.until(lambda: any("role viewer" in str(n.message) for n in app._notifications))
             assert run.app.model.picture(0).actions == ()

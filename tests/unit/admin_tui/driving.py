@@ -8,15 +8,16 @@ from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from admin_tui.app import TopApp
 from admin_tui.chrome.banner import Banner
 from admin_tui.picture import Picture
-from admin_tui.replay import At, Want
+from admin_tui.replay import ReplayState, Want
 from admin_tui.screens.base import TopScreen
 from admin_tui.shell import Table
 from admin_tui.simulated import SimulatedFeed
+from admin_tui.wire import Frame, SaleRow
 from cells.kernel.clock import ManualClock
 
 DEADLINE_SECONDS = 10.0
@@ -29,6 +30,7 @@ class PlainScreen(TopScreen):
     TITLE = "Plain"
     moment: Want | None = None
     shown = 0
+    aimed = ""
 
     def body(self) -> ComposeResult:
         yield Static("", id="text", markup=False)
@@ -54,9 +56,8 @@ class OtherScreen(PlainScreen):
 
     MODE = "sales"
     TITLE = "Other"
-    aimed = ""
 
-    def table(self) -> None:  # type: ignore[override]
+    def table(self) -> None:  # type: ignore[override]  # the only one without
         return None
 
     def aim(self, at: str) -> None:
@@ -123,7 +124,32 @@ class Driven:
     def notices(self) -> list[str]:
         return [str(each.message) for each in self.app._notifications]
 
-    def sale(self, state: str):
+    @property
+    def frame(self) -> Frame:
+        """The frame of the selected cell, as it is shown."""
+        focus = self.app.picture.focus
+        assert focus is not None
+        assert focus.frame is not None
+        return focus.frame
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The frames of all cells that have one, as they are shown."""
+        return [cell.frame for cell in self.app.picture.cells if cell.frame is not None]
+
+    @property
+    def replay(self) -> ReplayState:
+        assert self.app.model.replay is not None
+        return self.app.model.replay
+
+    def text(self, selector: str) -> str:
+        """What a label or a line of the active screen says."""
+        return str(self.app.screen.query_one(selector, Static).content)
+
+    def input(self, selector: str = "#typed") -> Input:
+        return self.app.screen.query_one(selector, Input)
+
+    def sale(self, state: str) -> SaleRow:
         """A sale in a state, as it is shown."""
         return next(each.sale for each in self.app.picture.sales if each.sale.state == state)
 
@@ -156,6 +182,3 @@ async def driven(
         run = Driven(app, feeds, clock, pilot)
         await run.until(lambda: all(cell.connected and cell.role for cell in app.picture.cells))
         yield run
-
-
-__all__ = ["At", "Driven", "OtherScreen", "PlainScreen", "driven"]

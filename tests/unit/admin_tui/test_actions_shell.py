@@ -6,25 +6,26 @@ from textual.widgets import Input
 from admin_tui.actions import Action, Life
 from admin_tui.chrome.acts import Acts
 from admin_tui.chrome.dialogs import Dialog
-from tests.unit.admin_tui.driving import driven
+from tests.unit.admin_tui.driving import Driven, driven
+
+NONE = Life(Action("", "none yet", "", ""))
 
 
-def newest(run):
-    """The newest action; one that has no stage where there is none yet."""
-    return next(iter(run.app.model.picture(run.clock.now()).actions), Life(Action("", "", "", ""), stage=""))
+def newest(run: Driven) -> Life:
+    return next(iter(run.app.model.picture(run.clock.now()).actions), NONE)
 
 
-def story(run):
+def story(run: Driven) -> str:
     return str(run.screen.query_one(Acts).content)
 
 
-async def typed(run, field, text):
+async def typed(run: Driven, field: str, text: str) -> None:
     """Put text into a field of the dialog that is open."""
     await run.until(lambda: isinstance(run.app.screen, Dialog) and len(run.app.screen.query(field)) == 1)
     run.app.screen.query_one(field, Input).value = text
 
 
-async def decide(run):
+async def decide(run: Driven) -> None:
     """Click the button that does it, once it takes a click again."""
     button = run.app.screen.query_one("#do")
     await run.until(lambda: not button.has_class("-active"))
@@ -66,10 +67,10 @@ async def test_killing_asks_for_the_id_and_a_reason():
         run.app.steer("c1", sale, "kill")
         await typed(run, "#id", "sal_other")
         await decide(run)
-        assert "That is not" in str(run.app.screen.query_one("#wrong").content)
+        assert "That is not" in run.text("#wrong")
         await typed(run, "#id", sale.id)
         await decide(run)
-        assert "Give a reason" in str(run.app.screen.query_one("#wrong").content)
+        assert "Give a reason" in run.text("#wrong")
         assert run.feed.posted == []
 
         run.app.screen.query_one("#reason").focus()
@@ -107,7 +108,7 @@ async def test_a_throttle_is_a_number_or_nothing(entered, sent):
         run.app.steer("c1", sale, "throttle")
         await typed(run, "#per_second", "0")
         await decide(run)
-        assert "whole number" in str(run.app.screen.query_one("#wrong").content)
+        assert "whole number" in run.text("#wrong")
         await typed(run, "#per_second", entered)
         await decide(run)
         await run.until(lambda: newest(run).stage == "acknowledged")

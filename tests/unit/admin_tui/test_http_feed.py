@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import TypeVar
 
 import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from admin_tui.answers import Orders
-from admin_tui.feed import Lost, Refused, Regained, Unreachable
+from admin_tui.answers import Effect, Orders
+from admin_tui.feed import Heard, Lost, Refused, Regained, Reply, Unreachable
 from admin_tui.http_feed import REVOKED, HttpFeed
 from admin_tui.wire import Frame, WhoAmI
 
+T = TypeVar("T")
 KEY = "tk_good"
 DEADLINE_SECONDS = 10.0
 
@@ -89,12 +91,13 @@ async def running(key: str = KEY) -> AsyncIterator[tuple[Cell, HttpFeed]]:
             await feed.close()
 
 
-async def heard(frames, kind):
+async def heard(frames: AsyncIterator[Heard], kind: type[T]) -> T:
     """The next thing of a kind that is heard."""
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while not isinstance(found := await anext(frames), kind):
-            pass
-        return found
+        async for found in frames:
+            if isinstance(found, kind):
+                return found
+    raise AssertionError("the feed has ended")
 
 
 async def test_an_answer_is_read_whatever_else_is_in_it():
@@ -185,8 +188,5 @@ async def test_closing_ends_the_frames():
 
 
 def test_a_reply_that_says_nothing_has_no_effect_to_look_for():
-    from admin_tui.answers import Effect  # noqa: PLC0415
-    from admin_tui.feed import Reply  # noqa: PLC0415
-
     assert Reply(204).effect == Effect()
     assert msgspec.json.decode(b"{}", type=Effect) == Effect()

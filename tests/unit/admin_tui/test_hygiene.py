@@ -8,7 +8,7 @@ import pytest
 from cells.settings import HOME
 
 
-def imported_by(*modules):
+def imported_by(*modules: str) -> set[str]:
     program = f"import {', '.join(modules)}, sys; print(*sys.modules)"
     found = subprocess.run(
         [sys.executable, "-P", "-c", program],
@@ -21,11 +21,11 @@ def imported_by(*modules):
     return set(found.stdout.split())
 
 
-def roots(modules):
+def roots(modules: set[str]) -> set[str]:
     return {name.partition(".")[0] for name in modules}
 
 
-def sources():
+def sources() -> list[str]:
     found = (HOME / "admin_tui").rglob("*.py")
     return sorted(
         ".".join(path.relative_to(HOME).with_suffix("").parts).removesuffix(".__init__") for path in found

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 from rich.cells import cell_len
+from textual.widgets import Static
 
 from admin_tui.inline import InlineApp
 from admin_tui.once import as_document, look
@@ -11,7 +12,7 @@ from admin_tui.status_lines import LINES, spark, status_lines
 from cells.kernel.clock import ManualClock
 
 
-def cells(n=2):
+def cells(n: int = 2) -> tuple[ManualClock, list[SimulatedFeed]]:
     clock = ManualClock()
     return clock, [SimulatedFeed(clock, cell=f"c{number}", number=number) for number in range(1, n + 1)]
 
@@ -63,11 +64,11 @@ async def test_under_the_prompt_it_follows_the_cells_and_q_leaves():
     clock, feeds = cells(1)
     app = InlineApp(feeds, clock=clock)
     async with app.run_test(size=(100, 5)) as pilot:
-        for _ in range(200):
-            text = str(app.query_one("#status").content)
-            if "LIVE" in text:
+        status = app.query_one("#status", Static)
+        for _ in range(500):
+            if "LIVE" in str(status.content):
                 break
             await pilot.pause(0.02)
-        assert "3 open" in text
+        assert "3 open" in str(status.content)
         await pilot.press("q")
     assert not app.is_running

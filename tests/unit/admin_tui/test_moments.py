@@ -12,8 +12,8 @@ from admin_tui.replay import At, Position
 NOW = round(datetime(2026, 11, 23, 14, 2, 7, 311_000, UTC).timestamp() * 1000)
 
 
-def at(*when):
-    return At(round(datetime(*when, tzinfo=UTC).timestamp() * 1000))
+def at(year: int, month: int, day: int, hour: int, minute: int, second: int = 0, micro: int = 0) -> At:
+    return At(round(datetime(year, month, day, hour, minute, second, micro, UTC).timestamp() * 1000))
 
 
 @pytest.mark.parametrize(

@@ -5,25 +5,22 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from admin_tui import replay
-from admin_tui.replay import At, Position, ReplayState
+from admin_tui.replay import At, Position, ReplayState, Want
 from admin_tui.wire import Frame
 
 FIRST, LAST = 1, 500
 START = 1_800_000_000_000
 
 
-def time_of(position):
+def time_of(position: int) -> int:
     """A log with one commit every 300 ms."""
     return START + 300 * position
 
 
-def answer(want, *, folded=None):
+def answer(want: Want, *, folded: int | None = None) -> Frame:
     """What a server says: the state at a position not after what is wanted, or as far as it has come."""
-    match want:
-        case At(at=at):
-            target = max(FIRST, min(LAST, (at - START) // 300))
-        case Position(position=position):
-            target = max(FIRST, min(LAST, position))
+    asked = (want.at - START) // 300 if isinstance(want, At) else want.position
+    target = max(FIRST, min(LAST, asked))
     position = target if folded is None else min(folded, target)
     return Frame("c1", "replay", time_of(position), position, target, position < target, FIRST, LAST)
 
@@ -57,6 +54,7 @@ class Replaying(RuleBasedStateMachine):
     def steps(self, commits):
         self.state = replay.stepped(self.state, commits)
         assert not self.state.playing
+        assert isinstance(self.state.want, Position)
         assert FIRST <= self.state.want.position <= LAST
 
     @rule(seconds=st.sampled_from((-10, 10)))
@@ -89,7 +87,7 @@ class Replaying(RuleBasedStateMachine):
     def is_a_moment_that_can_be_asked_for(self):
         params = self.state.params
         assert list(params) in (["at"], ["position"])
-        assert next(iter(params.values())) >= 0
+        assert all(isinstance(value, int) and value >= 0 for value in params.values())
         assert self.state.speed in replay.SPEEDS
         assert self.state.folding is None or 0 <= self.state.folding <= 1
 

@@ -1,23 +1,27 @@
 """Time travel by keys and commands over simulated cells."""
 
 from admin_tui.answers import Orders
-from admin_tui.replay import At, Position
-from tests.unit.admin_tui.driving import driven
+from admin_tui.replay import At, Position, ReplayState, Want
+from tests.unit.admin_tui.driving import Driven, driven
 
 
-def state(run):
-    return run.app.model.replay
+def state(run: Driven) -> ReplayState:
+    return run.replay
 
 
-async def settled(run):
-    await run.until(
-        lambda: state(run) is not None and state(run).settled and run.app.picture.replay == state(run)
-    )
+def at_of(want: Want) -> int:
+    assert isinstance(want, At)
+    return want.at
+
+
+async def settled(run: Driven) -> None:
+    """Wait until what is wanted is shown."""
+    await run.until(lambda: run.replay.settled and run.app.picture.replay == run.replay)
 
 
 async def test_replay_from_here_shows_the_past_with_a_loud_banner():
     async with driven() as run:
-        position = run.app.picture.focus.frame.position
+        position = run.frame.position
         await run.press("R")
         await settled(run)
         await run.until(lambda: "REPLAY" in run.banner)
@@ -58,7 +62,7 @@ async def test_arrows_step_commits_and_with_shift_ten_seconds():
 
 async def test_a_relative_moment_is_relative_to_what_is_shown():
     async with driven() as run:
-        now = run.app.picture.focus.frame.at
+        now = run.frame.at
         run.app.command("at -60s")
         await settled(run)
         assert state(run).want == At(now - 60_000)
@@ -68,7 +72,7 @@ async def test_it_plays_at_its_speed_and_stands():
     async with driven() as run:
         run.app.command("at -100s")
         await settled(run)
-        began = state(run).want.at
+        began = at_of(state(run).want)
         await run.press("space")
         run.clock.advance(2000)
         await run.until(lambda: state(run).want == At(began + 2000))
@@ -87,7 +91,7 @@ async def test_a_replay_that_catches_up_becomes_live():
         await settled(run)
         run.app.command("speed 60")
         run.clock.advance(1000)
-        await run.until(lambda: state(run) is None)
+        await run.until(lambda: run.app.model.replay is None)
         await run.until(lambda: "LIVE" in run.banner)
 
 
@@ -150,9 +154,8 @@ async def test_other_cells_are_shown_as_of_the_time_of_the_one_that_leads():
         await settled(run)
         at = state(run).at
         await run.until(lambda: all(cell.frame is not None for cell in run.app.picture.cells))
-        assert all(cell.frame.at <= at for cell in run.app.picture.cells)
-        totals = [cell.frame.totals.orders for cell in run.app.picture.cells]
-        assert run.app.picture.totals.orders == sum(totals)
+        assert all(frame.at <= at for frame in run.frames)
+        assert run.app.picture.totals.orders == sum(frame.totals.orders for frame in run.frames)
 
         await run.command("cell c2")
         await settled(run)
@@ -191,12 +194,12 @@ async def test_keys_of_the_replay_are_letters_while_something_is_typed():
         await run.press("colon")
         await run.type("sales x")
         await run.press("left")
-        assert run.screen.query_one("#typed").value == "sales x"
+        assert run.input().value == "sales x"
         assert state(run).position == 400
 
 
 async def test_a_moment_that_is_none_is_explained():
     async with driven() as run:
         await run.command("at noon")
-        assert "is no moment" in str(run.screen.query_one("#wrong").content)
-        assert state(run) is None
+        assert "is no moment" in run.text("#wrong")
+        assert run.app.model.replay is None

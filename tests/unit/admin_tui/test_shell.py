@@ -5,10 +5,11 @@ import json
 
 import pytest
 from textual import events
+from textual.command import CommandList
 
 from admin_tui.chrome.prompt import Prompt
 from admin_tui.commands import RATES
-from tests.unit.admin_tui.driving import OtherScreen, driven
+from tests.unit.admin_tui.driving import Driven, OtherScreen, driven
 
 
 async def test_the_banner_says_where_when_and_what_may_be_done():
@@ -43,8 +44,7 @@ async def test_the_clock_of_the_banner_moves_with_the_clock():
 
 async def test_totals_over_cells_are_sums():
     async with driven(cells=3) as run:
-        cells = [cell.frame.totals for cell in run.app.picture.cells]
-        assert run.app.picture.totals.orders == sum(each.orders for each in cells)
+        assert run.app.picture.totals.orders == sum(frame.totals.orders for frame in run.frames)
         assert "3 cells" in run.banner
 
 
@@ -65,10 +65,10 @@ async def test_a_lost_cell_is_told_and_the_last_picture_stays_grey():
 
 
 async def test_the_picture_of_a_lost_cell_looks_grey():
-    def colours(run):
+    def colours(run: Driven) -> object:
         (x, y, *_) = run.screen.query_one("#text").region
         strip = run.app.screen._compositor.render_strips()[y]
-        return next(iter(strip.crop(x, x + 1))).style.color
+        return next(iter(strip.crop(x, x + 1))).style
 
     async with driven() as run:
         before = colours(run)
@@ -121,7 +121,7 @@ async def test_a_wrong_command_is_explained_where_it_was_typed_and_can_be_mended
         await run.command("slaes")
         prompt = run.screen.query_one(Prompt)
 
-        assert "Did you mean :sales" in str(prompt.query_one("#wrong").content)
+        assert "Did you mean :sales" in run.text("#wrong")
         assert prompt.is_open
         await run.press("escape")
         assert not prompt.is_open
@@ -131,7 +131,7 @@ async def test_what_is_typed_in_one_burst_is_typed_and_not_taken_for_keys():
     async with driven() as run:
         for key in (":", *"filter Rr/R"):
             run.app.post_message(events.Key({":": "colon", "/": "slash", " ": "space"}.get(key, key), key))
-        await run.until(lambda: run.screen.query_one("#typed").value == "filter Rr/R")
+        await run.until(lambda: run.input().value == "filter Rr/R")
         assert run.app.rate == RATES[0]
         assert run.app.model.replay is None
 
@@ -147,7 +147,7 @@ async def test_tab_completes_what_is_typed():
     async with driven() as run:
         await run.press("colon")
         await run.type("heal")
-        await run.until(lambda: run.screen.query_one("#typed")._suggestion == "health")
+        await run.until(lambda: run.input()._suggestion == "health")
         await run.press("tab", "enter")
         await run.until(lambda: run.app.current_mode == "health")
 
@@ -171,7 +171,7 @@ async def test_a_filter_narrows_while_it_is_typed_and_escape_takes_it_back():
 async def test_a_filter_that_is_no_pattern_is_explained():
     async with driven() as run:
         await run.command("filter (")
-        assert "no regular expression" in str(run.screen.query_one("#wrong").content)
+        assert "no regular expression" in run.text("#wrong")
 
 
 async def test_the_palette_finds_a_sale_with_a_hostile_title_and_goes_there():
@@ -179,7 +179,7 @@ async def test_the_palette_finds_a_sale_with_a_hostile_title_and_goes_there():
         await run.press("ctrl+p")
         await run.until(lambda: len(run.app.screen_stack) > 1)
         await run.type("sale FREE")
-        options = run.app.screen.query_one("CommandList")
+        options = run.app.screen.query_one(CommandList)
         await run.until(lambda: options.option_count == 1)
         assert "[@click=app.quit]" in str(options.get_option_at_index(0).prompt)
         await run.press("enter")
@@ -190,7 +190,7 @@ async def test_selecting_a_cell_makes_it_the_one_that_is_shown():
     async with driven(cells=3) as run:
         await run.command("cell c3")
         await run.until(lambda: run.app.picture.selected == "c3")
-        assert run.app.picture.focus.frame.cell == "c3"
+        assert run.frame.cell == "c3"
 
 
 # --- refresh ---
@@ -202,7 +202,7 @@ async def test_a_frozen_picture_stands_until_it_goes_on():
         at, shown = run.app.picture.at, run.screen.shown
         run.clock.advance(5000)
         run.feed.beat()
-        await run.until(lambda: run.app.model.picture(0).cells[0].frame.at > at)
+        await run.until(lambda: run.app.model.picture(0).cells[0].frame != run.frame)
         assert "FROZEN" in run.banner
         assert (run.app.picture.at, run.screen.shown) == (at, shown)
 
@@ -282,7 +282,7 @@ async def test_a_screenshot_is_an_svg(tmp_path):
 # --- looks ---
 
 
-def is_grey(run):
+def is_grey(run: Driven) -> bool:
     """Tell whether nothing on the screen has a colour."""
     colours = [
         colour.get_truecolor()
@@ -332,8 +332,7 @@ async def test_quit_leaves():
 
 async def test_a_click_on_a_mode_goes_there():
     async with driven() as run:
-        crumbs = run.screen.query_one("#crumbs")
-        await run.pilot.click(crumbs, offset=(str(crumbs.content).index("health") + 1, 0))
+        await run.pilot.click("#crumbs", offset=(run.text("#crumbs").index("health") + 1, 0))
         await run.until(lambda: run.app.current_mode == "health")
 
 
@@ -341,7 +340,7 @@ async def test_a_click_on_a_mode_goes_there():
 async def test_the_breadcrumbs_fit_and_leave_out_the_modes_where_there_is_no_room(width):
     async with driven(size=(width, 24)) as run:
         run.app.command("filter vinyl")
-        crumbs = str(run.screen.query_one("#crumbs").content)
+        crumbs = run.text("#crumbs")
         assert len(crumbs) <= width
         assert "c1 ▸ Plain" in crumbs
         assert "vinyl" in crumbs

@@ -1,5 +1,7 @@
 """The simulated cell keeps what the real one promises, so that tests over it mean something."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -11,12 +13,12 @@ from admin_tui.wire import Frame
 from cells.kernel.clock import ManualClock
 
 
-def made(**kwargs):
+def made(**kwargs: Any) -> tuple[ManualClock, SimulatedFeed]:
     clock = ManualClock()
     return clock, SimulatedFeed(clock, **kwargs)
 
 
-async def frame(feed, **params):
+async def frame(feed: SimulatedFeed, **params: int) -> Frame:
     return await feed.get("/ops/frame", params, Frame)
 
 
@@ -103,6 +105,7 @@ async def test_an_action_is_done_once_for_each_key():
     )
     assert first == again
     stale = await feed.post(f"/ops/sales/{sale.id}/resume", {"reason": "", "expected_revision": 0}, "k2")
+    assert stale.problem is not None
     assert (stale.status, stale.problem.code) == (409, "conflict")
 
 

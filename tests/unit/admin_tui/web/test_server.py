@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
-from aiohttp import WSServerHandshakeError
+from aiohttp import ClientResponse, WSServerHandshakeError
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Application, Request, WebSocketResponse
 
 from admin_tui.web.dashboards import bounded
 from admin_tui.web.server import COOKIE, MAX_DASHBOARDS, Serving, Site
@@ -15,6 +17,7 @@ from admin_tui.web.sessions import LIFE_MS
 from admin_tui.wire import WhoAmI
 from cells.kernel.clock import ManualClock
 
+Client = TestClient[Request, Application]
 KEYS = {
     "tk_viewer": WhoAmI("vera", "viewer", "c1"),
     "tk_operator": WhoAmI("ana", "operator", "c1"),
@@ -25,67 +28,67 @@ ROUTES = ("/ws", "/download/abc", "/static/js/textual.js", "/static/", "/nothing
 class FakeDashboard:
     """A dashboard that says back what is typed."""
 
-    def __init__(self, socket, key):
+    def __init__(self, socket: WebSocketResponse, key: str) -> None:
         self.socket = socket
         self.key = key
         self.size = (0, 0)
         self.stopped = asyncio.Event()
 
-    async def start(self, width, height):
+    async def start(self, width: int, height: int) -> None:
         self.size = (width, height)
         await self.socket.send_bytes(f"hello {self.key} {width}x{height}".encode())
 
-    async def stop(self):
+    async def stop(self) -> None:
         self.stopped.set()
 
-    async def send_bytes(self, data):
+    async def send_bytes(self, data: bytes) -> bool:
         await self.socket.send_bytes(data)
         return True
 
-    async def set_terminal_size(self, width, height):
+    async def set_terminal_size(self, width: int, height: int) -> None:
         self.size = (width, height)
 
-    async def focus(self):
+    async def focus(self) -> None:
         await self.socket.send_bytes(b"focus")
 
-    async def blur(self):
+    async def blur(self) -> None:
         await self.socket.send_bytes(b"blur")
 
 
 class Run:
     """A site with a client, and the cell that knows keys."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.clock = ManualClock()
         self.keys = dict(KEYS)
         self.is_away = False
         self.dashboards: list[FakeDashboard] = []
 
-    async def who(self, key):
+    async def who(self, key: str) -> WhoAmI | None:
         if self.is_away:
             raise httpx.ConnectError("refused")
         return self.keys.get(key)
 
-    def start(self, socket, key):
+    def start(self, socket: WebSocketResponse, key: str) -> FakeDashboard:
         self.dashboards.append(FakeDashboard(socket, key))
         return self.dashboards[-1]
 
     @contextlib.asynccontextmanager
-    async def site(self) -> AsyncIterator[TestClient]:
+    async def site(self) -> AsyncIterator[Client]:
         site = Site(Serving(("true",), "http://127.0.0.1:1", 1), self.who, clock=self.clock, start=self.start)
         async with TestClient(TestServer(site.app())) as client:
             self.client = client
             self.origin = f"http://127.0.0.1:{client.port}"
             yield client
 
-    async def login(self, key, **headers):
+    async def login(self, key: str, **headers: str) -> ClientResponse:
         given = {"origin": self.origin} | headers
         return await self.client.post("/login", data={"key": key}, headers=given, allow_redirects=False)
 
-    def cookie(self):
+    def cookie(self) -> object:
         return {cookie.key: cookie for cookie in self.client.session.cookie_jar}.get(COOKIE)
 
-    def socket(self, **headers):
+    def socket(self, **headers: str) -> Any:
         return self.client.ws_connect("/ws?width=120&height=40", headers={"origin": self.origin} | headers)
 
 
@@ -231,7 +234,7 @@ async def test_a_cell_that_is_away_is_told_and_counts_as_no_guess():
         for _ in range(9):
             response = await run.login("tk_operator")
             assert response.status == 503
-        assert "titan status" in await response.text()
+            assert "titan status" in await response.text()
         run.is_away = False
         assert (await run.login("tk_operator")).status == 303
 
