@@ -43,7 +43,9 @@ class HelpScreen(TopScreen):
     def _sections(self) -> list[Content]:
         app: Any = self.app
         widgets = {"lists": KeyedTable.BINDINGS, "heat map": HeatMap.BINDINGS}
-        return sections(type(app).BINDINGS, type(app).REPLAY_ACTIONS, type(app).MODES, widgets, USAGE)
+        return sections(
+            type(app).BINDINGS, type(app).NOT_TYPING - {"prompt"}, type(app).MODES, widgets, USAGE
+        )
 
 
 def in_columns(parts: list[Content], columns: int) -> list[Content]:
