@@ -26,12 +26,15 @@ POLL_SECONDS: Final = 1.0
 # Somebody is looking: a cell that is back is to be seen soon.
 RETRY_SECONDS: Final = 3.0
 # How long frames are asked for over HTTP before the WebSocket is tried again.
-POLLS: Final = 30
+POLLS: Final = 10
 REVOKED: Final = "the key is not valid, or not any more"
 
 
 class HttpFeed:
-    """One cell at a URL, with an operator's key. `cell` is a name for it; the frames tell their own."""
+    """One cell at a URL, with an operator's key. `cell` is a name for it; the frames tell their own.
+
+    `via` says how the newest frame came: by `websocket` or by `http`.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class HttpFeed:
         self.cell = cell or host.netloc.decode("ascii", "replace")
         self._key = key
         self._realtime = realtime
+        self.via = ""
         self._chance = chance
         self._closing = asyncio.Event()
         self._client = httpx.AsyncClient(
@@ -132,6 +136,7 @@ class HttpFeed:
                 async with RealtimeClient(url, token=self._token, chance=self._chance) as client:
                     await client.sub(CHANNEL)
                     async for heard in self._listen(client):
+                        self.via = "websocket"
                         yield heard
             except (CommandRefused, Disconnected, TimeoutError, OSError, InvalidHandshake, InvalidURI):
                 pass  # whether it is the key or only the way, asking over HTTP tells
@@ -186,10 +191,12 @@ class HttpFeed:
             if self._closing.is_set():
                 return
             try:
-                yield await self.get("/ops/frame", {}, Frame)
+                frame = await self.get("/ops/frame", {}, Frame)
             except (Refused, Unreachable) as error:
                 yield _lost(error)
                 return
+            self.via = "http"
+            yield frame
             await self._pause(POLL_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
