@@ -160,6 +160,7 @@ def more_log_facts(frame: Frame) -> list[Fact]:
     """Return what else is known of the log."""
     log = frame.log
     return [
+        Fact("position", Content.styled(f"{frame.position:,}", "bold")),
         Fact("messages", Content.assemble(f"{log.messages:,}", (f" · from {log.first:,}", DIM))),
         Fact("epoch", Content.assemble(inert(log.epoch, 20) or "-", (f" · slots {slots(frame.slots)}", DIM))),
     ]

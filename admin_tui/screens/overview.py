@@ -13,15 +13,14 @@ from admin_tui.picture import CellPicture, CellSale, Mover, Picture
 from admin_tui.screens.base import TopScreen
 from admin_tui.shell import Table
 from admin_tui.text import inert
-from admin_tui.widgets import figures, heat, log_lines, sale_rows, series
+from admin_tui.widgets import figures, heat, log_lines, mover_rows, sale_rows, series
 from admin_tui.widgets.alerts import AlertList
-from admin_tui.widgets.columns import Column, Row
 from admin_tui.widgets.drawn import Drawn, entitle, facts
 from admin_tui.widgets.figures import BAD, DIM, GOOD, INK, WARN, Figure
 from admin_tui.widgets.heat import DOWN, GLYPHS, OVER
 from admin_tui.widgets.heatmap import HeatMap
 from admin_tui.widgets.keyed_table import KeyedTable
-from admin_tui.widgets.spark import Spark, bars
+from admin_tui.widgets.spark import Spark
 from admin_tui.widgets.stat import Stat
 from admin_tui.widgets.vitals import vitals
 from admin_tui.wire import Line
@@ -35,23 +34,19 @@ SPARKS: Final = (
     ("p99", "p99"),
 )
 STATS: Final = {
-    "open": "open sales",
+    "open": "open",
     "stock": "stock",
     "sold": "sold",
     "held": "held",
     "orders": "orders",
     "chat": "messages",
 }
-MOVER_COLUMNS: Final = (
-    Column("cell", "cell", 6),
-    Column("metric", "what", 5),
-    Column("now", "now", 7, "right"),
-    Column("minute", "minute", rank=1, least=6),
-)
 SALES_SHOWN: Final = 40
 TURNS: Final = 4
 # More cells than these need the room for themselves, unless the terminal is roomy.
 CROWD: Final = 100
+# So few leave the larger part of the screen to the sales.
+FEW: Final = 24
 ROOMY: Final = 48
 
 
@@ -78,6 +73,7 @@ class OverviewScreen(TopScreen):
     def body(self) -> ComposeResult:
         self.set_class(len(self.picture.cells) > CROWD, "-crowd")
         self.set_class(len(self.picture.cells) > 1, "-many")
+        self.set_class(1 < len(self.picture.cells) <= FEW, "-few")
         with Horizontal(id="totals"):
             for name in ("open", "stock", "sold", "held", "orders", "chat"):
                 yield Stat(STATS[name], id=f"total-{name}")
@@ -96,7 +92,9 @@ class OverviewScreen(TopScreen):
             with Vertical(id="side"):
                 with Vertical(id="movers", classes="panel") as movers:
                     movers.border_title = "top movers"
-                    yield KeyedTable[Mover](MOVER_COLUMNS, draw_mover, empty="nothing moves", id="mover-rows")
+                    yield KeyedTable[Mover](
+                        mover_rows.COLUMNS, mover_rows.draw, empty="nothing moves", id="mover-rows"
+                    )
                 yield from self._alerts()
         with Horizontal(id="bottom"):
             yield from self._sales()
@@ -174,14 +172,14 @@ class OverviewScreen(TopScreen):
         notes: dict[str, tuple[int, Content | str, str]] = {
             "open": (
                 totals.open,
-                f"{totals.paused:,} paused · {totals.armed:,} armed",
+                f"{totals.paused:,} paused",
                 GOOD if totals.open else "bold",
             ),
             "stock": (totals.stock, f"{totals.available:,} left", "bold"),
-            "sold": (totals.sold, f"{through} of the stock", "bold"),
+            "sold": (totals.sold, f"{through} of stock", "bold"),
             "held": (totals.held, oversold, "bold"),
-            "orders": (totals.orders, f"from {totals.holds:,} holds", "bold"),
-            "chat": (totals.messages, f"in {totals.rooms:,} rooms", "bold"),
+            "orders": (totals.orders, f"{totals.holds:,} holds", "bold"),
+            "chat": (totals.messages, f"{totals.rooms:,} rooms", "bold"),
         }
         for name, (value, note, style) in notes.items():
             self.query_one(f"#total-{name}", Stat).show(value, figures.count(value), note, style)
@@ -203,11 +201,13 @@ class OverviewScreen(TopScreen):
         heat_map.show(tiles)
         down = sum(tile.level == DOWN for tile in tiles)
         over = sum(tile.level == OVER for tile in tiles)
-        title = Content.assemble(
-            (f"{len(tiles):,} cells", "bold"), (f"  {len(tiles) - down - over:,} ok", GOOD),
-            (f" · {over:,} over", WARN if over else DIM), (f" · {down:,} down", BAD if down else DIM),
-            ("   metric ", DIM), (self.metric, INK),
-        )  # fmt: skip
+        parts = [
+            Content.styled(f"{len(tiles):,} cells", "bold"),
+            Content.styled(f"{len(tiles) - down - over:,} ok", GOOD),
+        ]
+        parts += [Content.styled(f"{over:,} over", WARN)] if over else []
+        parts += [Content.styled(f"{down:,} down", BAD)] if down else []
+        title = Content.assemble(Content(" · ").join(parts), ("   by ", DIM), (self.metric, INK))
         entitle(self.query_one("#heat"), title, self._under(heat_map, scale))
 
     def _under(self, heat_map: HeatMap, scale: heat.Scale) -> Content:
@@ -236,6 +236,12 @@ class OverviewScreen(TopScreen):
         return Table("cells", ("cell", "state", *METRICS), rows)
 
     # --- keys ---
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """With one cell there is no heat map to show another metric in."""
+        if action == "metric" and len(self.picture.cells) == 1:
+            return False
+        return super().check_action(action, parameters)
 
     def action_metric(self, by: int) -> None:
         """Show another metric in the heat map."""
@@ -286,15 +292,3 @@ class OverviewScreen(TopScreen):
                 self.top.go("cell")
             case Line():
                 self.top.go("log", str(row.position))
-
-
-def draw_mover(mover: Mover) -> Row:
-    """Return the cells of a mover."""
-    rising = mover.now >= mover.before
-    worse = rising == METRICS[mover.metric].more_is_worse
-    return (
-        Content.styled(inert(mover.cell, 7), "bold"),
-        Content.styled(mover.metric, DIM),
-        Content.styled(str(heat.figure(mover.metric, mover.now)), WARN if worse else GOOD),
-        Content.styled(bars(mover.history, 20).lstrip(), INK),
-    )

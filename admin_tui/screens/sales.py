@@ -126,7 +126,7 @@ class SalesScreen(TopScreen):
 
     def _show_detail(self, picture: Picture) -> None:
         each = self.current
-        state = "" if each is None else each.sale.state
+        state = "" if each is None or picture.replay is not None else each.sale.state
         if state != self._state:
             self._state = state
             self.refresh_bindings()
@@ -209,7 +209,7 @@ class SalesScreen(TopScreen):
     # --- keys ---
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Show the keys of what can be done to the sale in its state."""
+        """Show the keys of what can be done to the sale in its state; in a replay there are none."""
         if action == "steer" and self.is_mounted:
             return self._state in POSSIBLE[str(parameters[0])]
         return super().check_action(action, parameters)

@@ -47,6 +47,7 @@ def grid(count: int, width: int, height: int) -> Grid:
     cards = min(count, max(1, width // CARD))
     if width >= CARD and -(-count // cards) <= height:
         rows = -(-count // cards)
+        cards = -(-count // rows)
         return Grid(cards, rows, min(width // cards, 2 * CARD), min(3, max(1, height // rows)), 0)
     label = len(str(count - 1)) + 1
     room = height - HEADER

@@ -7,7 +7,7 @@ from textual.content import Content
 
 from admin_tui.actions import Life
 from admin_tui.answers import Move
-from admin_tui.forecast import sell_through, sold_out
+from admin_tui.forecast import Forecast, sell_through, sold_out
 from admin_tui.picture import CellPicture
 from admin_tui.text import inert
 from admin_tui.widgets import figures
@@ -16,6 +16,7 @@ from admin_tui.widgets.figures import BAD, DIM, GOOD, WARN
 from admin_tui.wire import SaleRow
 
 MANY_EXPIRED: Final = 0.25
+DAY_SECONDS: Final = 86_400
 
 
 def headline(sale: SaleRow, now: int) -> Content:
@@ -47,17 +48,25 @@ def outlook(sale: SaleRow, now: int) -> list[Fact]:
     elif forecast.seconds is None:
         rows.append(Fact("sold out", Content.styled("not in sight", DIM)))
     else:
-        rows.append(Fact("sold out", _when(forecast.seconds, forecast.soonest, forecast.latest, now)))
+        rows += _when(forecast, forecast.seconds, now)
     return rows
 
 
-def _when(seconds: float, soonest: float | None, latest: float | None, now: int) -> Content:
+def _when(forecast: Forecast, seconds: float, now: int) -> list[Fact]:
     words = [("in about ", DIM), (figures.span(1000 * seconds), "bold")]
-    if seconds < 86_400:
-        words.append((f" at {figures.clock(now + round(1000 * seconds))}", ""))
-    if soonest is not None and latest is not None and latest - soonest >= 2:
-        words.append((f"  ({figures.span(1000 * soonest)} to {figures.span(1000 * latest)})", DIM))
-    return Content.assemble(*words)
+    if seconds < DAY_SECONDS:
+        words.append((f", at {figures.clock(now + round(1000 * seconds))}", ""))
+    rows = [Fact("sold out", Content.assemble(*words))]
+    if (
+        forecast.soonest is not None
+        and forecast.latest is not None
+        and forecast.latest - forecast.soonest >= 2
+    ):
+        between = (
+            f"between {figures.span(1000 * forecast.soonest)} and {figures.span(1000 * forecast.latest)}"
+        )
+        rows.append(Fact("", Content.styled(between, DIM)))
+    return rows
 
 
 def numbers(sale: SaleRow, cell: str) -> list[Fact]:
@@ -69,8 +78,14 @@ def numbers(sale: SaleRow, cell: str) -> list[Fact]:
         Fact("id", Content(inert(sale.id, 40))),
         Fact("of", Content.styled(f"{inert(sale.merchant_id, 40)}", DIM)),
         Fact("cell", Content.assemble(inert(cell, 20), (f" · revision {sale.revision:,}", DIM))),
-        Fact("window", Content.styled(f"{_moment(sale.starts_at)} to {_moment(sale.ends_at)}", DIM)),
+        Fact("window", Content.styled(_window(sale), DIM)),
     ]
+
+
+def _window(sale: SaleRow) -> str:
+    if not sale.starts_at and not sale.ends_at:
+        return "no fixed times"
+    return f"{_moment(sale.starts_at)} to {_moment(sale.ends_at)}"
 
 
 def _moment(at: int | None) -> str:

@@ -25,7 +25,7 @@ class Stat(Vertical):
     def __init__(self, label: str, *, id: str | None = None) -> None:  # noqa: A002 - the framework's word
         super().__init__(id=id)
         self._label = label
-        self._wanted: tuple[Figure, float] = (Figure("-"), 0.0)
+        self._wanted: tuple[Figure, float, str] = (Figure("-"), 0.0, STRONG)
 
     def compose(self) -> ComposeResult:
         yield Drawn(classes="head")
@@ -37,11 +37,8 @@ class Stat(Vertical):
         self.query_one(".head", Drawn).show(Content.styled(self._label, DIM))
 
     def show(self, value: float, figure: Figure, note: Content | str = "", style: str = STRONG) -> None:
-        """Show the number; where its digits are too wide, show it shorter."""
-        self._wanted = (figure, value)
-        self.query_one(".small", Drawn).show(
-            Content.assemble((self._label + " ", DIM), figure.content(style))
-        )
+        """Show the number; where it is too wide, show it shorter."""
+        self._wanted = (figure, value, style)
         self.query_one(".note", Drawn).show(note if isinstance(note, Content) else Content.styled(note, DIM))
         self._fit()
 
@@ -50,11 +47,15 @@ class Stat(Vertical):
         self._fit()
 
     def _fit(self) -> None:
-        figure, value = self._wanted
+        figure, value, style = self._wanted
+        room = self.size.width - 1
+        if len(self._label) + 1 + len(figure.number) > room:
+            figure = Figure(compact(value), figure.unit)
+        small = Content.assemble((self._label + " ", DIM), figure.content(style))
+        self.query_one(".small", Drawn).show(small)
         digits = self.query_one(Digits)
-        text = figure.number
-        if _width(text) > self.size.width - 1:
-            text = compact(value)
+        text = self._wanted[0].number
+        text = compact(value) if _width(text) > room else text
         if digits.value != text:
             digits.update(text)
 

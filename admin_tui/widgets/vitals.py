@@ -31,7 +31,14 @@ def vitals(cell: CellPicture) -> list[Fact]:
     frame = cell.frame
     if frame is None:
         return [Fact("state", cell_state(cell)), Fact("why", inert(cell.why, 60) or "no frame yet")]
-    return [Fact("state", cell_state(cell)), *_latencies(frame), *_processes(frame), *log_facts(frame)]
+    position = Fact("log at", Content.styled(f"{frame.position:,}", "bold"))
+    return [
+        Fact("state", cell_state(cell)),
+        *_latencies(frame),
+        *_processes(frame),
+        position,
+        *log_facts(frame),
+    ]
 
 
 def _latencies(frame: Frame) -> list[Fact]:
@@ -40,14 +47,9 @@ def _latencies(frame: Frame) -> list[Fact]:
 
 def percentiles(latency: Latency) -> Content:
     """Return p50 and p99 of a latency, aligned."""
-    return Content.assemble(
-        ("p50 ", DIM), _aligned(latency.p50_ms), ("  p99 ", DIM), _aligned(latency.p99_ms)
-    )
-
-
-def _aligned(ms: float) -> Content:
-    content = figures.duration(ms).content()
-    return content.pad_left(max(0, 6 - content.cell_length))
+    p50, p99 = figures.duration(latency.p50_ms), figures.duration(latency.p99_ms)
+    number = p50.number if p50.unit == p99.unit else str(p50)
+    return Content.assemble(("p50 ", DIM), (f"{number:>3}", "bold"), ("  p99 ", DIM), p99.content())
 
 
 def _processes(frame: Frame) -> list[Fact]:
@@ -62,7 +64,7 @@ def _processes(frame: Frame) -> list[Fact]:
         ),
         Content.styled(f"{restarts:,} restarts", WARN if restarts else DIM),
     ]
-    found = [Fact("processes", row(parts, " · ")), Fact("memory", memory.content())]
+    found = [Fact("run", row(parts, " · ")), Fact("memory", memory.content())]
     return [
         *found,
         *(Fact("away", Content.styled(inert(f"{each.name} {each.detail}", 40), BAD)) for each in away),
@@ -75,7 +77,6 @@ def log_facts(frame: Frame) -> list[Fact]:
     behind = max(0, log.last - log.projected)
     late = log.lag_ms >= 1000
     return [
-        Fact("position", Content.styled(f"{frame.position:,}", "bold")),
         Fact(
             "lag",
             Content.assemble(
