@@ -92,6 +92,16 @@ class TestFeed:
         assert shown.position >= effect.position
         await frames.aclose()
 
+    async def test_frames_go_on_over_http_where_there_is_no_hub(self, cell, shop):
+        nowhere = "ws://127.0.0.1:9/rt"
+        feed = HttpFeed(cell.api, shop.tokens["viewer"], realtime=nowhere, chance=lambda: 0.1)
+        frames = feed.frames()
+        await until(frames, lambda heard: isinstance(heard, Frame))
+        await until(frames, lambda heard: isinstance(heard, Frame))
+        assert feed.via == "http"
+        await frames.aclose()
+        await feed.close()
+
     async def test_every_question_of_a_screen_is_answered_in_words_it_reads(self, shop, feeds):
         feed = feeds("admin")
         for path, type_ in (
