@@ -1,5 +1,6 @@
 """All cells at a glance: totals, rates, the heat map, who moves, what is wrong, the sales that need eyes."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from textual.app import ComposeResult
@@ -143,17 +144,21 @@ class OverviewScreen(TopScreen):
         else:
             self._listing.note(picture.cells)
             # Each cell has news once a second. So have these parts, one after the other, that no picture takes long.
-            (self._show_totals, self._show_sparks, self._show_sales, self._show_lists)[self._turn](picture)
+            self._show_sparks(picture, SPARKS[self._turn :: TURNS])
+            (self._show_movers, self._show_alerts, self._show_sales, self._show_totals)[self._turn](picture)
 
     def _show_all(self, picture: Picture) -> None:
         self._show_totals(picture)
         self._show_sparks(picture)
         self._show_sales(picture)
-        self._show_lists(picture)
+        self._show_alerts(picture)
+        self._show_movers(picture)
 
-    def _show_lists(self, picture: Picture) -> None:
+    def _show_alerts(self, picture: Picture) -> None:
         self.query_one(AlertList).show_alerts(picture.alerts, cells=len(picture.cells))
         entitle(self.query_one("#alerts"), "alerts", f"{len(picture.alerts):,}" if picture.alerts else "")
+
+    def _show_movers(self, picture: Picture) -> None:
         if len(picture.cells) > 1:
             movers = {f"{mover.cell}/{mover.metric}": mover for mover in picture.movers}
             self.query_one("#mover-rows", KeyedTable).show(movers)
@@ -184,8 +189,8 @@ class OverviewScreen(TopScreen):
         for name, (value, note, style) in notes.items():
             self.query_one(f"#total-{name}", Stat).show(value, figures.count(value), note, style)
 
-    def _show_sparks(self, picture: Picture) -> None:
-        for name, _ in SPARKS:
+    def _show_sparks(self, picture: Picture, sparks: Sequence[tuple[str, str]] = SPARKS) -> None:
+        for name, _ in sparks:
             history = series.worst(picture, "p99") if name == "p99" else series.summed(picture, name)
             now = history[-1] if history else 0.0
             if name == "p99":
