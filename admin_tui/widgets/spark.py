@@ -17,24 +17,23 @@ def bars(values: Sequence[float], width: int, top: float | None = None) -> str:
     """Return the last `width` values as one line, padded on the left. Zero is the lowest bar, `top` the highest."""
     shown = values[-width:] if width > 0 else ()
     highest = max(top or 0.0, max(shown, default=0.0))
-    scale = (len(BARS) - 1) / highest if highest > 0 else 0.0
-    return "".join(BARS[min(7, max(0, round(value * scale)))] for value in shown).rjust(width)
+    return "".join(BARS[round(7 * _part(value, highest))] for value in shown).rjust(width)
 
 
 def columns(values: Sequence[float], width: int, height: int) -> list[str]:
     """Return the last `width` values as `height` lines, the highest line first. A value above zero always shows."""
     shown = values[-width:] if width > 0 else ()
     highest = max(shown, default=0.0)
-    scale = height * 8 / highest if highest > 0 else 0.0
-    eighths = [0] * (width - len(shown)) + [_eighths(value, scale) for value in shown]
+    drawn = [max(1, round(8 * height * _part(value, highest))) if value > 0 else 0 for value in shown]
+    eighths = [0] * (width - len(shown)) + drawn
     return [
         "".join(EIGHTHS[min(8, max(0, eighth - row * 8))] for eighth in eighths)
         for row in range(height - 1, -1, -1)
     ]
 
 
-def _eighths(value: float, scale: float) -> int:
-    return max(1, round(value * scale)) if value > 0 else 0
+def _part(value: float, highest: float) -> float:
+    return min(1.0, max(0.0, value / highest)) if highest > 0 else 0.0
 
 
 class Spark(Widget):
