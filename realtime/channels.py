@@ -17,20 +17,30 @@ class Delivery(Enum):
 
 
 class ChannelKind(msgspec.Struct, frozen=True):
-    """A family of channels `<kind>:<id>`. `private`: one for each account, named by the kind alone."""
+    """A family of channels `<kind>:<id>`.
+
+    `private`: one for each account, named by the kind alone. `only`: there is but one, with this id. `roles`: whom it
+    is for, where it is not for everybody. `viewers`: its events tell how many are subscribed.
+    """
 
     delivery: Delivery
     id_prefix: str
     anonymous: bool
     private: bool = False
     presence: bool = False
+    only: str = ""
+    roles: frozenset[str] = frozenset()
+    viewers: bool = False
 
+
+OPERATORS: Final = frozenset({"viewer", "operator", "admin"})
 
 CHANNELS: Final[dict[str, ChannelKind]] = {
-    "sale": ChannelKind(Delivery.LATEST, "sal", anonymous=True),
+    "sale": ChannelKind(Delivery.LATEST, "sal", anonymous=True, viewers=True),
     "room": ChannelKind(Delivery.LOG, "sal", anonymous=True, presence=True),
     "chat": ChannelKind(Delivery.LOG, "cnv", anonymous=False, presence=True),
     "me": ChannelKind(Delivery.LOG, "usr", anonymous=False, private=True),
+    "ops": ChannelKind(Delivery.LATEST, "", anonymous=False, only="cell", roles=OPERATORS),
 }
 
 
@@ -62,7 +72,8 @@ def channel_name(text: str, user: str | None = None) -> ChannelName | None:
         return None
     if family.private:
         return ChannelName(kind, user or "")
-    return ChannelName(kind, key) if is_id(family.id_prefix, key) else None
+    known = key == family.only if family.only else is_id(family.id_prefix, key)
+    return ChannelName(kind, key) if known else None
 
 
 def keyed(key: str) -> ChannelName:

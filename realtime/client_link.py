@@ -85,7 +85,7 @@ class Link:
         try:
             return link, await link._greet(token, resume)
         except BaseException:
-            await connection.close()
+            await link.close()
             raise
 
     async def _greet(self, token: str | None, resume: list[tuple[str, str, int]]) -> protocol.Welcome:
@@ -175,8 +175,11 @@ class Link:
         return lost
 
     async def close(self) -> None:
-        """Leave; whoever waits for a reply is told by `read`."""
-        await self._connection.close()
+        """Leave; whoever waits for a reply is told by `read`. Cancelled, it leaves without a goodbye."""
+        try:
+            await self._connection.close()
+        finally:
+            self._connection.transport.abort()
 
 
 def _frames(message: str | bytes) -> list[Incoming]:

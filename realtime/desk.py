@@ -16,7 +16,7 @@ from realtime.codes import CloseCode
 from realtime.effects import Effect, Request, Subscribe, VerifyToken
 from realtime.events import AccessChanged, Event, Presence
 from realtime.events import Signal as Told
-from realtime.feed import SaleFeed
+from realtime.feed import LatestFeed
 from realtime.hub import Hub
 from realtime.identities import Identities
 from realtime.joining import Joining
@@ -60,7 +60,7 @@ class Desk:
         self,
         settings: DeskSettings,
         hub: Hub,
-        feed: SaleFeed,
+        feed: LatestFeed,
         source: LogSource,
         verifier: TokenVerifier,
         clock: Callable[[], int] = monotonic_ms,

@@ -11,6 +11,8 @@ by the feature that answers here. All requests may be sent again: none has a sec
 | `channel.do` | hub -> feature | Acts -> list of Outcome, one for each act in order |
 | `room.<id>` `cnv.<id>` `me.<account>` | feature -> all hubs | list of Event, after they are durable |
 | `channel.access` | feature -> all hubs | AccessChanged |
+| `sale.<id>` `ops.frame` | feature -> all hubs | Shown, the newest state of a `latest` channel |
+| `sale-get` | hub -> feature | the id of a `sale` channel, as text -> Shown, or nil |
 | `ops.key` | hub -> feature | an operator's key, as text -> Holder, or nil |
 | `signal.<kind>.<id>` | hub -> all hubs | Signal |
 | `hub.<node>` | hub -> all hubs | Presence, once a second |
@@ -31,6 +33,22 @@ MAX_TOPS: Final = 500
 # Kind of channel -> token of the subject on which its events are published.
 LIVE: Final[dict[str, str]] = {"room": "room", "chat": "cnv"}
 
+
+class LatestSubjects(msgspec.Struct, frozen=True):
+    """Where states of a kind of `latest` channel are told, the id for `*`, and where one can be asked for.
+
+    `beats`: each message is a newer state, also at the position of the one before it.
+    """
+
+    told: str
+    asked: str = ""
+    beats: bool = False
+
+
+LATEST: Final[dict[str, LatestSubjects]] = {
+    "sale": LatestSubjects("sale.*", asked="sale-get"),
+    "ops": LatestSubjects("ops.frame", beats=True),
+}
 
 REDACTS: Final = frozenset({"deleted"})
 """Types of events that take back what earlier ones told: those are asked for again, and never served from memory."""
@@ -96,6 +114,19 @@ def key_subject(cell: str) -> str:
 def revoked_subject(cell: str) -> str:
     """Answer where ended sign-ins are published: a map with the `sid`."""
     return f"cell.{cell}.session.revoked"
+
+
+# --- newest states -------------------------------------------------------------------------------
+
+
+class Shown(msgspec.Struct, frozen=True, array_like=True):
+    """The newest state of a `latest` channel: JSON text of an object that is not empty, as of a position.
+
+    What follows in the array is not for hubs.
+    """
+
+    position: int
+    text: bytes
 
 
 # --- events and pages ----------------------------------------------------------------------------

@@ -1,13 +1,14 @@
-"""The feed over core NATS: the writer's publications, and its answers for sales not heard of yet.
+"""The feed over core NATS: what is told of channels, and answers for those not heard of yet.
 
-Core NATS delivers at most once, so a lost message must not leave a watcher with an old state: after a
-reconnect everything remembered is forgotten and the watched sales are asked for, and a watched sale
-that has been quiet is asked for every QUIET_SECONDS.
+Core NATS delivers at most once, so a lost message must not leave a subscriber with an old state: after a
+reconnect everything remembered is forgotten and the watched channels are asked for, and a watched one
+that has been quiet is asked for every QUIET_SECONDS. What cannot be asked for is told again soon.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -17,8 +18,9 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from cells.log.connection import zombie
-from realtime.feed import FeedUnavailable, Newest, UnknownSale
-from realtime.views import SaleView
+from realtime.channels import CHANNELS, keyed
+from realtime.events import LATEST, LatestSubjects, Shown
+from realtime.feed import FeedUnavailable, Newest, OnShown, UnknownChannel
 
 _log = structlog.get_logger(__name__)
 
@@ -32,28 +34,30 @@ REFRESH_AT_ONCE: Final = 8
 # Full policy: nats-py drops the newest message; the quiet check or the next message makes up for it.
 PENDING_MESSAGES: Final = 8_192
 
-_decode_view = msgspec.msgpack.Decoder(SaleView).decode
-_decode_answer = msgspec.msgpack.Decoder(SaleView | None).decode
+_decode_shown = msgspec.msgpack.Decoder(Shown).decode
+_decode_answer = msgspec.msgpack.Decoder(Shown | None).decode
 
 # Answers the log's epoch; raises FeedUnavailable.
 EpochReader = Callable[[], Awaitable[str]]
 
 
 class NatsFeed:
-    """A SaleFeed for one cell. Use `reconnected` as the connection's `on_reconnect`."""
+    """A LatestFeed for one cell. Use `reconnected` as the connection's `on_reconnect`."""
 
     def __init__(self, client: Client, cell: str, read_epoch: EpochReader) -> None:
         self.client = client
-        self._prefix = f"cell.{cell}.sale."
-        self._get_subject = f"cell.{cell}.sale-get"
+        self._prefix = f"cell.{cell}."
         self._read_epoch = read_epoch
         self._epoch = ""
         self._newest = Newest()
+        # Of kinds that beat: the last position given to a channel, also beyond a reconnect.
+        self._beats: dict[str, int] = {}
         self._heard: set[str] = set()
-        self._asking: dict[str, asyncio.Task[SaleView | None]] = {}
-        self._on_view: Callable[[SaleView], None] | None = None
+        self._asking: dict[str, asyncio.Task[Shown | None]] = {}
+        self._on_shown: OnShown | None = None
         self._watched: Callable[[], list[str]] = list
         self._behind = asyncio.Event()
+        self._beat = asyncio.Event()
 
     @property
     def epoch(self) -> str:
@@ -63,16 +67,19 @@ class NatsFeed:
     async def start(self) -> None:
         """Subscribe and read the epoch. Raises FeedUnavailable, and NATS errors."""
         self._epoch = await self._read_epoch()
-        await self.client.subscribe(
-            self._prefix + "*", cb=self._received, pending_msgs_limit=PENDING_MESSAGES
-        )
+        for kind, subjects in LATEST.items():
+            await self.client.subscribe(
+                self._prefix + subjects.told,
+                cb=partial(self._received, kind, subjects),
+                pending_msgs_limit=PENDING_MESSAGES,
+            )
 
-    def watch(self, on_view: Callable[[SaleView], None]) -> None:
-        """Call `on_view` from the event loop with every newer view."""
-        self._on_view = on_view
+    def watch(self, on_shown: OnShown) -> None:
+        """Call `on_shown` from the event loop with every newer state."""
+        self._on_shown = on_shown
 
     def interest(self, watched: Callable[[], list[str]]) -> None:
-        """Ask for the sales that `watched` lists whenever they may be behind."""
+        """Ask for the channels that `watched` lists whenever they may be behind."""
         self._watched = watched
 
     def reconnected(self) -> None:
@@ -81,58 +88,81 @@ class NatsFeed:
         self._heard.clear()
         self._behind.set()
 
-    def known(self, sale_id: str) -> SaleView | None:
-        """Answer the newest view since the last reconnect, if one was heard of."""
-        return self._newest.get(sale_id)
+    def known(self, key: str) -> Shown | None:
+        """Answer the newest state since the last reconnect, if one was heard of."""
+        return self._newest.get(key)
 
-    async def get(self, sale_id: str) -> SaleView:
-        """Answer the newest view, asking the writer once for all who wait for it."""
-        known = self._newest.get(sale_id)
+    async def get(self, key: str) -> Shown:
+        """Answer the newest state, asking once for all who wait for it."""
+        known = self._newest.get(key)
         if known is not None:
             return known
-        asking = self._asking.get(sale_id)
+        asking = self._asking.get(key)
         if asking is None:
             if len(self._asking) >= ASKED_AT_ONCE:
-                raise FeedUnavailable(f"{sale_id}: too many sales are being asked for")
-            asking = asyncio.create_task(self._ask(sale_id))
-            self._asking[sale_id] = asking
-            asking.add_done_callback(lambda done: self._asked(sale_id, done))
+                raise FeedUnavailable(f"{key}: too many channels are being asked for")
+            asking = asyncio.create_task(self._ask(key))
+            self._asking[key] = asking
+            asking.add_done_callback(lambda done: self._asked(key, done))
         # Shielded: one who stops waiting does not take the answer from the others.
-        view = await asyncio.shield(asking)
-        if view is None:
-            raise UnknownSale(sale_id)
-        return view
+        shown = await asyncio.shield(asking)
+        if shown is None:
+            raise UnknownChannel(key)
+        return shown
 
-    def _asked(self, sale_id: str, done: asyncio.Task[SaleView | None]) -> None:
-        self._asking.pop(sale_id, None)
+    def _asked(self, key: str, done: asyncio.Task[Shown | None]) -> None:
+        self._asking.pop(key, None)
         if not done.cancelled():
             done.exception()  # seen by those who waited; nobody need be left to
 
-    async def _ask(self, sale_id: str) -> SaleView | None:
+    async def _ask(self, key: str) -> Shown | None:
+        name = keyed(key)
+        subjects = LATEST[name.kind]
+        if not subjects.asked:
+            return await self._next(key)
         try:
-            answer = await self.client.request(self._get_subject, sale_id.encode(), timeout=GET_SECONDS)
-            view = _decode_answer(answer.data)
+            subject = self._prefix + subjects.asked
+            answer = await self.client.request(subject, name.id.encode(), timeout=GET_SECONDS)
+            shown = _decode_answer(answer.data)
         except (NatsError, TimeoutError, OSError, msgspec.DecodeError) as error:
-            raise FeedUnavailable(f"{sale_id}: {error!r}") from error
-        if view is None:
+            raise FeedUnavailable(f"{key}: {error!r}") from error
+        if shown is None:
             return None
-        self._take(view)
+        self._take(key, shown)
         # A publication may have overtaken the answer.
-        return self._newest.get(sale_id) or view
+        return self._newest.get(key) or shown
 
-    async def _received(self, message: Msg) -> None:
+    async def _next(self, key: str) -> Shown:
         try:
-            self._take(_decode_view(message.data))
-        except msgspec.DecodeError as error:
-            _log.error("sale view unreadable", subject=message.subject, error=str(error))
+            async with asyncio.timeout(GET_SECONDS):
+                while (shown := self._newest.get(key)) is None:
+                    self._beat.clear()
+                    await self._beat.wait()
+        except TimeoutError as error:
+            raise FeedUnavailable(f"{key}: nothing is told of it") from error
+        return shown
 
-    def _take(self, view: SaleView) -> None:
-        self._heard.add(view.id)
-        if self._newest.take(view) and self._on_view is not None:
-            self._on_view(view)
+    async def _received(self, kind: str, subjects: LatestSubjects, message: Msg) -> None:
+        key = f"{kind}:{CHANNELS[kind].only or message.subject.rpartition('.')[2]}"
+        try:
+            shown = _decode_shown(message.data)
+        except msgspec.DecodeError as error:
+            _log.error("state unreadable", subject=message.subject, error=str(error))
+            return
+        if subjects.beats:
+            place = self._beats[key] = max(shown.position, self._beats.get(key, -1) + 1)
+            shown = Shown(place, shown.text)
+        self._take(key, shown)
+        if subjects.beats:
+            self._beat.set()
+
+    def _take(self, key: str, shown: Shown) -> None:
+        self._heard.add(key)
+        if self._newest.take(key, shown) and self._on_shown is not None:
+            self._on_shown(key, shown)
 
     async def run(self, on_epoch: Callable[[str], None]) -> None:
-        """Keep the watched sales fresh, for ever; `on_epoch` hears of a log that was made anew."""
+        """Keep the watched channels fresh, for ever; `on_epoch` hears of a log that was made anew."""
         loop = asyncio.get_running_loop()
         next_check = loop.time() + QUIET_SECONDS
         while True:
@@ -167,12 +197,17 @@ class NatsFeed:
         return await self._refresh()
 
     async def _refresh(self) -> bool:
-        """Ask for the watched sales not heard of since the last time; False when some did not answer."""
+        """Ask for the watched channels not heard of since the last time; False when some did not answer."""
         heard, self._heard = self._heard, set()
-        quiet = [sale_id for sale_id in self._watched() if sale_id not in heard]
+        quiet = [key for key in self._watched() if key not in heard and _can_be_asked_for(key)]
         answered = True
         for start in range(0, len(quiet), REFRESH_AT_ONCE):
-            asked = [self._ask(sale_id) for sale_id in quiet[start : start + REFRESH_AT_ONCE]]
+            asked = [self._ask(key) for key in quiet[start : start + REFRESH_AT_ONCE]]
             for outcome in await asyncio.gather(*asked, return_exceptions=True):
                 answered = answered and not isinstance(outcome, BaseException)
         return answered
+
+
+def _can_be_asked_for(key: str) -> bool:
+    subjects = LATEST.get(keyed(key).kind)
+    return subjects is not None and bool(subjects.asked)

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from realtime.channels import ChannelName
-from realtime.events import Event
+from realtime.events import Event, Shown
 from realtime.latest import LatestChannel
 from realtime.log_channel import LogChannel
 from realtime.packet import Packet, packed
 from realtime.subscriber import Subscriber
-from realtime.views import SaleView
 
 SENDS_BETWEEN_YIELDS: Final = 256
 
@@ -61,11 +60,11 @@ class Hub:
         """Answer the channels that somebody is subscribed to."""
         return [channel.name for channel in self._channels.values()]
 
-    def join(self, name: ChannelName, subscriber: Subscriber, epoch: str, view: SaleView) -> LatestChannel:
-        """Subscribe, opening the channel at `view` if nobody was there. Subscribing twice is once."""
+    def join(self, name: ChannelName, subscriber: Subscriber, epoch: str, shown: Shown) -> LatestChannel:
+        """Subscribe, opening the channel at `shown` if nobody was there. Subscribing twice is once."""
         channel = self.latest(name)
         if channel is None:
-            channel = LatestChannel(name, self._number(), epoch, view, self._clock())
+            channel = LatestChannel(name, self._number(), epoch, shown, self._clock())
             self._enter(channel)
         channel.subscribers[subscriber] = None
         self._mark(channel)
@@ -134,11 +133,11 @@ class Hub:
         """Call back when events of a channel are missing."""
         self._on_behind = callback
 
-    def publish(self, view: SaleView) -> None:
-        """Take a newer state of a sale; one that is not newer, or that nobody watches, is ignored."""
-        channel = self._channels.get(f"sale:{view.id}")
-        if isinstance(channel, LatestChannel) and view.position > channel.newest.position:
-            channel.newest = view
+    def publish(self, key: str, shown: Shown) -> None:
+        """Take a newer state of a channel; one that is not newer, or that nobody watches, is ignored."""
+        channel = self._channels.get(key)
+        if isinstance(channel, LatestChannel) and shown.position > channel.newest.position:
+            channel.newest = shown
             self._mark(channel)
 
     def take(self, key: str, events: Iterable[Event]) -> None:

@@ -10,8 +10,8 @@ import structlog
 from realtime.channels import Delivery
 from realtime.codes import CloseCode
 from realtime.effects import Joined, NotJoined, Subscribe, Wanted
-from realtime.events import Page
-from realtime.feed import FeedUnavailable, SaleFeed, UnknownSale
+from realtime.events import Page, Shown
+from realtime.feed import FeedUnavailable, LatestFeed, UnknownChannel
 from realtime.hub import Hub
 from realtime.latest import LatestChannel
 from realtime.log_channel import Entry, LogChannel, entry
@@ -20,7 +20,6 @@ from realtime.packet import packed
 from realtime.peer import Peer
 from realtime.protocol import ChannelState
 from realtime.source import SourceUnavailable
-from realtime.views import SaleView
 from realtime.whereabouts import Whereabouts
 
 _log = structlog.get_logger(__name__)
@@ -42,19 +41,19 @@ class _Entrance(msgspec.Struct, frozen=True):
     page: Page | None = None
 
 
-class _Shown(msgspec.Struct, frozen=True):
-    """A sale is known; None when its channel is open."""
+class _Newest(msgspec.Struct, frozen=True):
+    """A state of a `latest` channel is known; None when the channel is open."""
 
-    view: SaleView | None
+    shown: Shown | None
 
 
-_Found = _Entrance | _Shown | NotJoined
+_Found = _Entrance | _Newest | NotJoined
 
 
 class Joining:
     """Lets clients into channels and brings them up to date."""
 
-    def __init__(self, hub: Hub, feed: SaleFeed, logs: Logs, whereabouts: Whereabouts) -> None:
+    def __init__(self, hub: Hub, feed: LatestFeed, logs: Logs, whereabouts: Whereabouts) -> None:
         self._hub = hub
         self._feed = feed
         self._logs = logs
@@ -94,9 +93,9 @@ class Joining:
         if wanted.channel.family.delivery is not Delivery.LATEST:
             return None
         if self._hub.latest(wanted.channel) is not None:
-            return _Shown(None)
-        view = self._feed.known(wanted.channel.id)
-        return None if view is None else _Shown(view)
+            return _Newest(None)
+        shown = self._feed.known(wanted.channel.key)
+        return None if shown is None else _Newest(shown)
 
     async def _look_up(self, peer: Peer, asked: Subscribe, now: int) -> None:
         found = await asyncio.gather(*(self._find(peer, wanted) for wanted in asked.wanted))
@@ -104,7 +103,7 @@ class Joining:
 
     async def _find(self, peer: Peer, wanted: Wanted) -> _Found:
         if wanted.channel.family.delivery is Delivery.LATEST:
-            return self._at_hand(wanted) or await self._find_sale(wanted)
+            return self._at_hand(wanted) or await self._find_newest(wanted)
         channel = self._hub.keep(wanted.channel, peer)
         found: _Found = NotJoined("unavailable")
         try:
@@ -116,10 +115,10 @@ class Joining:
                 self._hub.release(channel, peer)
         return found
 
-    async def _find_sale(self, wanted: Wanted) -> _Found:
+    async def _find_newest(self, wanted: Wanted) -> _Found:
         try:
-            return _Shown(await self._feed.get(wanted.channel.id))
-        except UnknownSale:
+            return _Newest(await self._feed.get(wanted.channel.key))
+        except UnknownChannel:
             return NotJoined("not_found")
         except FeedUnavailable:
             return NotJoined("unavailable")
@@ -183,14 +182,14 @@ class Joining:
                 peer.channels.add(channel.n)
                 here = self._whereabouts.shown(channel, coming=peer)
                 return Joined(msgspec.structs.replace(state, here=here))
-            case _Shown(view):
-                return self._outcome_of_sale(peer, wanted, view)
+            case _Newest(shown):
+                return self._outcome_of_newest(peer, wanted, shown)
             case _:
                 assert_never(found)
 
-    def _outcome_of_sale(self, peer: Peer, wanted: Wanted, view: SaleView | None) -> Joined | NotJoined:
+    def _outcome_of_newest(self, peer: Peer, wanted: Wanted, shown: Shown | None) -> Joined | NotJoined:
         open_channel = self._hub.latest(wanted.channel)
-        known = open_channel.told if open_channel is not None else view
+        known = open_channel.told if open_channel is not None else shown
         if known is None:
             return NotJoined("unavailable")
         channel: LatestChannel = self._hub.join(wanted.channel, peer, self._feed.epoch, known)

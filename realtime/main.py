@@ -61,7 +61,7 @@ async def _serve(
 ) -> None:
     hub = Hub(monotonic_ms)
     feed.watch(hub.publish)
-    feed.interest(lambda: [name.id for name in hub.names() if name.kind == "sale"])
+    feed.interest(lambda: [name.key for name in hub.names()])
     told = DeskSettings(f"{config.cell}-{process.name}-{os.getpid()}", Limits(rates=config.rate_limits))
     metrics = Metrics()
     desk = Desk(told, hub, feed, source, keys.verifier().verify, traffic=Traffic(metrics))

@@ -70,6 +70,8 @@ def joinable(ch: str, identity: Identity | None) -> ChannelName | NotJoined:
         return NotJoined("not_found")
     if identity is None and not name.family.anonymous:
         return NotJoined("unauthenticated")
+    if identity is not None and name.family.roles and identity.role not in name.family.roles:
+        return NotJoined("forbidden")
     return name
 
 

@@ -11,7 +11,6 @@ from cells.kernel.clock import Clock
 from cells.kernel.errors import Rejected
 from cells.kernel.ids import BadId, is_id, parse, slot_in
 from cells.log.port import Log
-from realtime.views import SaleView
 from server.catalogue.decide import DECIDER as PRODUCT
 from server.catalogue.model import Product
 from server.chat import read, wire
@@ -32,6 +31,7 @@ from server.chat.decide import is_conversation
 from server.chat.identity import conversation_id
 from server.chat.model import Role
 from server.flash_sale import read as sales
+from server.flash_sale.showing import SaleView
 from server.flash_sale.views import SaleViews
 from server.orders import read as orders
 from server.store.waiting import Projected

@@ -87,6 +87,21 @@ class NoBody(msgspec.Struct, frozen=True):
     """`locked`, `unlocked`."""
 
 
+ROOM_BODIES: dict[str, type[msgspec.Struct]] = {
+    MESSAGE: MessageBody,
+    "deleted": DeletedBody,
+    "muted": MemberBody,
+    "banned": MemberBody,
+    "unbanned": MemberBody,
+    "slow_mode": SlowModeBody,
+    "locked": NoBody,
+    "unlocked": NoBody,
+}
+"""What rooms tell, by type."""
+
+BODIES = ROOM_BODIES | {"opened": OpenedBody, "delivered": CursorBody, "read": CursorBody}
+"""What conversations tell, by type."""
+
 _encode = msgspec.json.Encoder().encode
 
 

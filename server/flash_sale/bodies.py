@@ -8,8 +8,8 @@ import msgspec
 from cells.kernel.clock import rfc3339
 from cells.kernel.errors import Rejected
 from cells.kernel.money import Money
-from realtime.views import SaleView
 from server.flash_sale.model import MAX_QUANTITY, MAX_STOCK, Granted, HoldFound, State
+from server.flash_sale.showing import SaleView
 from server.web.text import Reason, Title, When
 
 MAX_HOLD_SECONDS = 86_400

@@ -10,7 +10,6 @@ from cells.kernel.errors import Rejected
 from cells.kernel.ids import is_id, slot_in
 from cells.log import subjects
 from cells.log.port import Log, Stored
-from realtime.views import SaleView
 from server.catalogue.decide import DECIDER as PRODUCT
 from server.catalogue.model import Absent
 from server.flash_sale import read
@@ -31,6 +30,7 @@ from server.flash_sale.model import (
     ThrottleSale,
 )
 from server.flash_sale.ports import Sales, accepted
+from server.flash_sale.showing import SaleView
 from server.flash_sale.views import SaleViews
 from server.web.auth import Actor
 

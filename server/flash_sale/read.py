@@ -11,9 +11,9 @@ from cells.kernel.codec import Registry
 from cells.kernel.ids import is_id
 from cells.kernel.money import Money
 from cells.log.chain import Broken
-from realtime.views import SaleView
 from server.flash_sale.fold import Changes, SaleChange, fold
 from server.flash_sale.model import EVENTS, KIND, HoldStatus, State
+from server.flash_sale.showing import SaleView
 from server.store import engine
 from server.store.engine import Connection
 from server.store.keyset import Keyset, position_of

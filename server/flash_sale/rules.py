@@ -5,7 +5,6 @@ from typing import assert_never
 
 import msgspec
 
-from realtime.views import SaleView
 from server.flash_sale import decide as rules
 from server.flash_sale.evolve import evolve
 from server.flash_sale.model import (
@@ -21,6 +20,7 @@ from server.flash_sale.model import (
     SaleFound,
     WriterChanged,
 )
+from server.flash_sale.showing import SaleView
 
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -11,14 +11,14 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from cells.kernel.errors import Rejected
-from realtime.views import SaleView
+from server.flash_sale.showing import SaleView, ShownSale
 from server.flash_sale.wire import sale_get_subject, sale_subject
 
 KEPT = 10_000
 ASK_SECONDS = 2.0
 
-_decode = msgspec.msgpack.Decoder(SaleView).decode
-_decode_answer = msgspec.msgpack.Decoder(SaleView | None).decode
+_decode = msgspec.msgpack.Decoder(ShownSale).decode
+_decode_answer = msgspec.msgpack.Decoder(ShownSale | None).decode
 
 
 class SaleViews:
@@ -71,10 +71,13 @@ class SaleViews:
             ) from None
         except (NatsError, TimeoutError, OSError):
             raise Rejected("unavailable", "The writer does not answer.", retry_after_ms=500) from None
-        view: SaleView | None = _decode_answer(answer.data)
-        if view is not None:
-            self._take(view)
-        return view
+        if not answer.data:
+            raise Rejected("unavailable", "The writer cannot tell at the moment.", retry_after_ms=500)
+        shown: ShownSale | None = _decode_answer(answer.data)
+        if shown is None:
+            return None
+        self._take(shown.view)
+        return shown.view
 
     def _take(self, view: SaleView) -> None:
         known = self._views.get(view.id)
@@ -86,4 +89,4 @@ class SaleViews:
 
     async def _on_view(self, message: Msg) -> None:
         with contextlib.suppress(msgspec.MsgspecError):
-            self._take(_decode(message.data))
+            self._take(_decode(message.data).view)

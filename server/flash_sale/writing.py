@@ -20,12 +20,14 @@ from server.flash_sale.decide import idle
 from server.flash_sale.gatekeeper import Gatekeeper
 from server.flash_sale.model import KIND, Answer, Command, GetSale, Refusal, Sale, SaleFound
 from server.flash_sale.rules import SaleRules, view
+from server.flash_sale.showing import SaleView, shown
 from server.leading import Listener, Term
 
 READ_AT_ONCE = 8
 GET_MS = 2_000
 
-_encode = msgspec.msgpack.Encoder().encode
+_NOBODY = msgspec.msgpack.encode(None)
+_decode_view = msgspec.msgpack.Decoder(SaleView).decode
 
 
 class SaleWatcher:
@@ -52,8 +54,8 @@ class SaleWatcher:
         self._gatekeeper.unloaded(key)
 
     def _show(self, change: Changed) -> None:
-        shown = view(change.state, change.version, change.position)
-        self._outbox.put(wire.sale_subject(self._cell, change.key), _encode(shown))
+        sale = shown(view(change.state, change.version, change.position))
+        self._outbox.put(wire.sale_subject(self._cell, change.key), sale)
         if idle(change.state):
             self._finished.note(change.key, change.version)
 
@@ -140,11 +142,15 @@ class SaleFamily:
         self._finished.save()
 
     async def _on_get(self, message: Msg) -> None:
-        """Answer what a sale looks like; nil when there is none."""
+        """Answer what a sale looks like; nil when there is none, nothing when that cannot be told now."""
 
         def done(answer: Answer) -> None:
-            shown = answer.view if isinstance(answer, SaleFound) else msgspec.Raw(_encode(None))
-            self._term.outbox.put(message.reply, bytes(shown))
+            payload = b""
+            if isinstance(answer, SaleFound):
+                payload = shown(_decode_view(answer.view))
+            elif isinstance(answer, Refusal) and answer.code == "not_found":
+                payload = _NOBODY
+            self._term.outbox.put(message.reply, payload)
 
         command = GetSale(message.data.decode(errors="replace"))
         self._submit(command, self._term.clock.now() + GET_MS, done)

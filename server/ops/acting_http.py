@@ -14,9 +14,9 @@ from litestar.handlers import HTTPRouteHandler
 from cells.kernel.chance import fresh
 from cells.kernel.clock import Clock
 from cells.kernel.ids import slot_in
-from realtime.views import SaleView
 from server.flash_sale.desk import SaleDesk
 from server.flash_sale.model import Step
+from server.flash_sale.showing import SaleView
 from server.ops.bodies import SaleAfter, Steering, Stopping, Throttling, sale_after
 from server.ops.parameters import WRITE, Asked, SaleId, for_
 from server.web.body import Json

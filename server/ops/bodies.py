@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 
 from cells.kernel.money import Money
-from realtime.views import SaleView
 from server.flash_sale.model import MAX_THROTTLE, State
+from server.flash_sale.showing import SaleView
 from server.web.auth import Rank
 from server.web.text import TITLE_PATTERN, Reason
 

@@ -14,6 +14,7 @@ from cells.log import connection
 from cells.tokens import Claims
 from realtime.client import RealtimeClient, Update
 from realtime.desk import Desk, DeskSettings, monotonic_ms
+from realtime.events import Shown
 from realtime.feed_nats import NatsFeed
 from realtime.hub import Hub
 from realtime.identities import epoch_ms
@@ -23,8 +24,8 @@ from realtime.session import Limits
 from realtime.shell_ws import Settings, Shell
 from realtime.source_nats import NatsSource
 from realtime.tokens import KnownTokens
-from realtime.views import SaleView
 from tests.contracts.log_feature import LogFeature
+from tests.unit.realtime.builders import SALE
 
 ORIGIN = "https://shop.example"
 SOON = 5.0
@@ -59,7 +60,7 @@ class Cell:
         self._desk = desk
         self._claims = claims
         self._hub_only = hub_only
-        self.sales: dict[str, SaleView] = {}
+        self.sales: dict[str, Shown] = {}
         self.port = port
         self.shell: Shell
         self.desk: Desk
@@ -108,9 +109,12 @@ class Cell:
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/rt"
 
-    async def put(self, view: SaleView) -> None:
-        self.sales[view.id] = view
-        await self._writer.publish(f"cell.c1.sale.{view.id}", msgspec.msgpack.encode(view))
+    async def put(self, shown: Shown, sale: str = SALE) -> None:
+        self.sales[sale] = shown
+        await self.tell(f"sale.{sale}", shown)
+
+    async def tell(self, subject: str, shown: Shown) -> None:
+        await self._writer.publish(f"cell.c1.{subject}", msgspec.msgpack.encode(shown))
 
     async def _answer(self, message) -> None:
         await message.respond(msgspec.msgpack.encode(self.sales.get(message.data.decode())))

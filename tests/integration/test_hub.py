@@ -36,7 +36,7 @@ from tests.integration.hub_cell import (
     unlimited,
 )
 from tests.integration.nats_process import NatsProcess, eventually
-from tests.unit.realtime.builders import OTHER, SALE, sale_view
+from tests.unit.realtime.builders import OTHER, SALE, sale_shown
 
 CHANNEL = f"sale:{SALE}"
 
@@ -228,11 +228,11 @@ async def test_flooding_is_answered_and_then_closed(cell):
 
 
 async def test_sub_answers_with_the_state_and_events_follow_it(cell):
-    await cell.put(sale_view(7, available=90))
+    await cell.put(sale_shown(7, available=90))
     client = await greeted(cell)
     await say(client, "sub", {"ch": CHANNEL})
     reply = (await hear(client))["d"]
-    await cell.put(sale_view(9, available=80))
+    await cell.put(sale_shown(9, available=80))
     event = await hear(client)
 
     assert (reply["epoch"], reply["top"], reply["snapshot"]["available"]) == ("e1", 7, 90)
@@ -250,7 +250,7 @@ async def test_an_unknown_sale_is_not_found(cell):
 
 
 async def test_a_rush_is_coalesced_to_ten_a_second_and_ends_with_the_last_state(cell):
-    await cell.put(sale_view(1))
+    await cell.put(sale_shown(1))
     client = await greeted(cell)
     await say(client, "sub", {"ch": CHANNEL})
     await hear(client)
@@ -275,19 +275,19 @@ async def test_a_rush_is_coalesced_to_ten_a_second_and_ends_with_the_last_state(
 
 async def rush(cell: Cell, changes: int) -> None:
     for position in range(2, changes + 1):
-        await cell.put(sale_view(position, available=position % 100))
+        await cell.put(sale_shown(position, available=position % 100))
         await asyncio.sleep(0.001)
 
 
 async def test_unsub_ends_the_events(cell):
-    await cell.put(sale_view(1))
+    await cell.put(sale_shown(1))
     client = await greeted(cell)
     await say(client, "sub", {"ch": CHANNEL})
     n = (await hear(client))["d"]["n"]
     await say(client, "unsub", {"n": n}, 2)
 
     assert await hear(client) == {"r": 2, "d": {"n": n}}
-    await cell.put(sale_view(2))
+    await cell.put(sale_shown(2))
     await say(client, "dance", {}, 3)
     assert (await hear(client))["r"] == 3
     await client.close()
@@ -300,12 +300,12 @@ async def test_a_reader_that_stands_still_is_closed_and_holds_nobody_up(server, 
     fast = msgspec.structs.replace(settings, send_buffer=4096)
     quick = msgspec.structs.replace(unlimited(desk), stuck_ms=500)
     async with Cell(server.url, fast, quick, claims) as cell:
-        await cell.put(sale_view(1))
+        await cell.put(sale_shown(1))
         stuck = await still_reader(cell)
         async with RealtimeClient(cell.url) as lively:
             await lively.sub(CHANNEL)
             await flood_with_replies(stuck)
-            await cell.put(sale_view(2))
+            await cell.put(sale_shown(2))
             await read_until(lively, 2)
             await eventually(lambda: cell.connections == 1)
         stuck.close()
@@ -314,13 +314,13 @@ async def test_a_reader_that_stands_still_is_closed_and_holds_nobody_up(server, 
 async def test_a_reader_that_was_slow_gets_the_newest_state_and_no_other(server, settings, desk, claims):
     small = msgspec.structs.replace(settings, send_buffer=4096)
     async with Cell(server.url, small, unlimited(desk), claims) as cell:
-        await cell.put(sale_view(1))
+        await cell.put(sale_shown(1))
         raw = await still_reader(cell)
         await flood_with_replies(raw)
         async with RealtimeClient(cell.url) as lively:
             await lively.sub(CHANNEL)
             for position in range(2, 7):
-                await cell.put(sale_view(position))
+                await cell.put(sale_shown(position))
                 await read_until(lively, position)
         received = b""
         async with asyncio.timeout(SOON):
@@ -387,7 +387,7 @@ async def test_draining_tells_everybody_when_to_come_back_and_lets_nobody_in(ser
 
 async def test_a_client_that_answers_no_close_does_not_hold_up_the_drain(server, settings, desk, claims):
     async with Cell(server.url, settings, desk, claims) as cell:
-        await cell.put(sale_view(1))
+        await cell.put(sale_shown(1))
         raw = await still_reader(cell)
         started = time.monotonic()
         await cell.shell.drain(Leave(0, 0), 0.5)
@@ -398,12 +398,12 @@ async def test_a_client_that_answers_no_close_does_not_hold_up_the_drain(server,
 
 async def test_the_client_comes_back_and_resumes_where_it_was(server, settings, desk, claims):
     async with Cell(server.url, settings, desk, claims) as cell:
-        await cell.put(sale_view(1))
+        await cell.put(sale_shown(1))
         async with RealtimeClient(cell.url, chance=lambda: 0.0) as client:
             await client.sub(CHANNEL)
             await read_until(client, 1)
             await cell.desk.close_all(CloseCode.DRAINING, 0)
-            await cell.put(sale_view(5, available=42))
+            await cell.put(sale_shown(5, available=42))
             updates = await read_until(client, 5)
 
             assert updates[-1].value["available"] == 42

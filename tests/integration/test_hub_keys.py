@@ -1,4 +1,4 @@
-"""Operators' keys at a real hub: who is let in with one, and what becomes of them when it ends or nobody answers."""
+"""Operators at a real hub: who is let in with a key, what becomes of it when the key ends, and what only they see."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,11 +7,11 @@ import pytest
 
 from realtime.codes import CloseCode
 from realtime.desk import DeskSettings
-from realtime.events import Holder
+from realtime.events import Holder, Shown
 from realtime.keys import RECHECK_SECONDS
 from realtime.session import Limits
 from realtime.shell_ws import Settings
-from tests.integration.hub_cell import Cell, ask, close_code, dial, greeted, hear, people, say
+from tests.integration.hub_cell import SOON, Cell, as_, ask, close_code, dial, greeted, hear, people, say
 from tests.integration.nats_process import NatsProcess
 from tests.unit.realtime.builders import ROOM
 
@@ -108,3 +108,51 @@ async def test_while_nobody_answers_nobody_new_comes_in(cell):
     cell.feature.quiet = False
     assert "d" in await ask(inside, "sub", {"ch": ROOM}, 2)
     await inside.close()
+
+
+# --- the cell as operators see it ---
+
+CELL = "ops:cell"
+
+
+async def test_operators_and_nobody_else_follow_the_cell(cell):
+    await cell.tell("ops.frame", Shown(7, b'{"totals":{"sales":1}}'))
+    cell.feature.memory.holders["tk_v"] = Holder("opr_v", "viewer", "Vera")
+    viewer, buyer, nobody = [await greeted(cell, d) for d in ({"token": "tk_v"}, {"token": "ada"}, {})]
+    joined = (await ask(viewer, "sub", {"ch": CELL}, 2))["d"]
+
+    assert (joined["epoch"], joined["top"], joined["snapshot"]) == ("e1", 7, {"totals": {"sales": 1}})
+    assert (await ask(buyer, "sub", {"ch": CELL}, 2))["e"]["code"] == "forbidden"
+    assert (await ask(nobody, "sub", {"ch": CELL}, 2))["e"]["code"] == "unauthenticated"
+    assert (await ask(viewer, "sub", {"ch": "ops:other"}, 3))["e"]["code"] == "not_found"
+    await cell.tell("ops.frame", Shown(7, b'{"totals":{"sales":2}}'))
+    event = await hear(viewer)
+    assert event == {"n": joined["n"], "s": 8, "p": 7, "t": "ops", "d": {"totals": {"sales": 2}}}
+    for client in (viewer, buyer, nobody):
+        await client.close()
+
+
+async def test_without_a_frame_the_cell_cannot_be_followed_for_now(cell):
+    client = await greeted(cell, {"token": KEY})
+
+    assert (await ask(client, "sub", {"ch": CELL}, 2))["e"] == {"code": "unavailable", "temp": True}
+    await cell.tell("ops.frame", Shown(7, b'{"x":1}'))
+    await client.close()
+
+
+async def test_frames_are_coalesced_and_the_client_ends_with_the_last(cell):
+    async with as_(cell, KEY) as client:
+        await cell.tell("ops.frame", Shown(1, b'{"x":0}'))
+        await client.sub(CELL)
+        for x in range(1, 51):
+            await cell.tell("ops.frame", Shown(1, b'{"x":%d}' % x))
+        seen = []
+        async with asyncio.timeout(SOON):
+            async for update in client.updates():
+                seen.append(update.value["x"])
+                if seen[-1] == 50:
+                    break
+
+        assert len(seen) < 10
+        assert seen == sorted(seen)
+        assert client.gaps == 0

@@ -15,7 +15,7 @@ from realtime.session import Limits
 from realtime.shell_ws import Settings
 from tests.integration.hub_cell import ORIGIN, SOON, Cell, people
 from tests.integration.nats_process import NatsProcess, eventually
-from tests.unit.realtime.builders import CHAT, OTHER, ROOM, SALE, sale_view
+from tests.unit.realtime.builders import CHAT, OTHER, ROOM, SALE, sale_shown
 
 CHANNEL = f"sale:{SALE}"
 
@@ -92,7 +92,7 @@ class Source:
 
 
 async def test_a_sale_is_followed_and_the_id_is_the_place_to_resume_from(cell):
-    await cell.put(sale_view(7, available=90))
+    await cell.put(sale_shown(7, available=90))
     source = await Source.open(cell, f"/sse?ch={CHANNEL}", Origin=ORIGIN)
     welcome, state = await source.event(), await source.event()
 
@@ -102,7 +102,7 @@ async def test_a_sale_is_followed_and_the_id_is_the_place_to_resume_from(cell):
     assert source.headers["access-control-allow-origin"] == ORIGIN
     assert welcome[1]["d"]["node"] == "hub-1"
     assert state[1]["d"]["snapshot"]["available"] == 90
-    await cell.put(sale_view(9, available=80))
+    await cell.put(sale_shown(9, available=80))
     [event] = await source.frames(1)
     assert (event["p"], event["s"], event["d"]["available"]) == (7, 9, 80)
     assert source.last_id == "e1/9"
@@ -176,7 +176,7 @@ async def test_an_unknown_sale_is_told_so(cell):
 
 
 async def test_draining_is_told_as_goaway_and_then_as_close(cell):
-    await cell.put(sale_view(7))
+    await cell.put(sale_shown(7))
     source = await Source.open(cell, f"/sse?ch={CHANNEL}")
     for _ in range(2):
         await source.event()

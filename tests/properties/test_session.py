@@ -29,7 +29,7 @@ from realtime.hub import Hub
 from realtime.latest import COALESCE_MS
 from realtime.protocol import ChannelState
 from realtime.session import Session
-from tests.unit.realtime.builders import NAME, SALE, RecordingSubscriber, new_session, sale_view
+from tests.unit.realtime.builders import KEY, NAME, SALE, RecordingSubscriber, new_session, sale_shown
 
 CHANNEL = f"sale:{SALE}"
 JSON = st.recursive(
@@ -166,7 +166,7 @@ async def follow(steps: list[tuple[str, int]]) -> None:
 
     def join() -> None:
         subscriber = RecordingSubscriber()
-        channel = hub.join(NAME, subscriber, "e", sale_view(position, available=position))
+        channel = hub.join(NAME, subscriber, "e", sale_shown(position, available=position))
         follower = Follower(channel.state(None, None))
         follower.subscriber = subscriber
         followers.append(follower)
@@ -184,7 +184,7 @@ async def follow(steps: list[tuple[str, int]]) -> None:
         match what:
             case "publish":
                 position += amount
-                hub.publish(sale_view(position, available=position))
+                hub.publish(KEY, sale_shown(position, available=position))
                 await run(0)
             case "join":
                 join()

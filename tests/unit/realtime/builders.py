@@ -3,41 +3,34 @@
 import json
 from typing import Any
 
+import msgspec
+
 from cells.kernel.ids import new_id
-from cells.kernel.money import Money
 from realtime.channels import ChannelName
 from realtime.effects import Close, Effect, Send, Subscribe, VerifyToken
+from realtime.events import Shown
 from realtime.packet import Packet
 from realtime.session import Limits, Session
 from realtime.subscriber import Conflated
-from realtime.views import SaleView
 
 SALE = new_id("sal", 7, 1_800_000_000_000, b"0123456789")
 OTHER = new_id("sal", 8, 1_800_000_000_000, b"9876543210")
 NAME = ChannelName("sale", SALE)
+KEY, OTHER_KEY = NAME.key, ChannelName("sale", OTHER).key
 LIMITS = Limits()
 
 
-def sale_view(position: int, *, sale: str = SALE, available: int = 100, stock: int = 100) -> SaleView:
-    return SaleView(
-        id=sale,
-        merchant_id="mer_1",
-        product_id="prd_1",
-        title="Lamp",
-        state="open",
-        stock=stock,
-        available=available,
-        held=stock - available,
-        sold=0,
-        price=Money(4990, "EUR"),
-        list_price=None,
-        per_buyer_limit=2,
-        hold_seconds=120,
-        starts_at=None,
-        ends_at=None,
-        version=position,
-        position=position,
-    )
+def sale_shown(position: int, *, available: int = 100, stock: int = 100) -> Shown:
+    """A sale as its writer shows it to hubs."""
+    tick = {
+        "state": "open",
+        "available": available,
+        "held": stock - available,
+        "sold": 0,
+        "stock": stock,
+        "price": {"amount": 4990, "currency": "EUR"},
+    }
+    return Shown(position, msgspec.json.encode(tick))
 
 
 def new_session(now: int = 0, *, jitter: float = 0.5, limits: Limits = LIMITS) -> Session:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 import pytest
 
 from realtime import codes, protocol
-from realtime.asyncapi import document
+from realtime.asyncapi import Told, document
 from realtime.channels import CHANNELS
 from realtime.events import Event as Stored
 from realtime.latest import LatestChannel
@@ -33,9 +34,23 @@ from realtime.protocol import (
     encode,
     refusal,
 )
-from tests.unit.realtime.builders import NAME, sale_view
+from tests.unit.realtime.builders import NAME, sale_shown
 
-DOCUMENT = document("ws://127.0.0.1:8001/rt")
+
+class Tick(msgspec.Struct):
+    """What a sale tells."""
+
+    state: str
+
+
+class Said(msgspec.Struct):
+    """What a room tells."""
+
+    text: str
+
+
+TOLD = {"sale": Told({"sale": Tick}, snapshot=Tick), "room": Told({"msg": Said})}
+DOCUMENT = document("ws://127.0.0.1:8001/rt", TOLD)
 MESSAGES = DOCUMENT["components"]["messages"]
 
 STATE = ChannelState(3, "e1", 9, {"x": 1}, reset=True, here=PresenceBody(2, ("usr_1",)))
@@ -120,10 +135,13 @@ def test_what_the_server_says_by_itself_validates(name, frame):
 
 
 def test_events_of_both_classes_validate():
-    packet = LatestChannel(NAME, 1, "e1", sale_view(1), 0).advance(2)
+    packet = LatestChannel(NAME, 1, "e1", sale_shown(1), 0).advance(2)
+    said = json.loads(entry(3, Stored(9, 5, "msg", b'{"text":"x"}')).text)
 
-    assert valid("event.sale", json.loads(packet.payload))
-    assert valid("event", json.loads(entry(3, Stored(9, 5, "msg", b'{"text":"x"}')).text))
+    assert valid("event.sale.sale", json.loads(packet.payload))
+    assert valid("event.room.msg", said)
+    assert not valid("event.room.msg", said | {"d": {}})
+    assert valid("event", said)
     assert valid("ping", {})
 
 
@@ -132,6 +150,8 @@ def test_every_table_is_told_whole():
     told_codes = {int(code) for code in socket["x-close-codes"]}
 
     assert set(socket["x-channels"]) == set(CHANNELS)
+    assert (socket["x-channels"]["room"]["events"], socket["x-channels"]["me"]["events"]) == (["msg"], [])
+    assert socket["x-channels"]["ops"]["roles"] == ["admin", "operator", "viewer"]
     assert told_codes == {code for code in vars(codes.CloseCode).values() if isinstance(code, int)}
     assert set(protocol.REPLIES) == set(protocol.COMMANDS) == set(BODIES) == set(COMMANDS)
     assert {f"signal.{name}" for name in protocol.SIGNALS} <= set(MESSAGES)

@@ -21,7 +21,7 @@ from realtime.source import MemorySource
 from realtime.tokens import KnownTokens
 from realtime.traffic import Traffic
 from realtime.wheel import STEP_MS
-from tests.unit.realtime.builders import SALE, command, sale_view
+from tests.unit.realtime.builders import SALE, command, sale_shown
 
 
 class QuietWire:
@@ -137,7 +137,7 @@ def test_nothing_is_written_after_a_close(stage):
 
 def test_what_goes_out_and_what_is_shed_is_counted(stage):
     peer, wire = stage.arrive()
-    channel = LatestChannel(ChannelName("sale", SALE), 1, "e1", sale_view(1), 0)
+    channel = LatestChannel(ChannelName("sale", SALE), 1, "e1", sale_shown(1), 0)
     packet = Packet(b"{}")
     peer.offer(channel, packet, 0)
     peer.signal(packet)
@@ -152,7 +152,7 @@ def test_what_goes_out_and_what_is_shed_is_counted(stage):
     shed = {'shed_total{class="signal"}': 1, 'shed_total{class="latest"}': 2}
     assert stage.counted() == {"deliveries_total": 4, **shed}
 
-    channel.newest = sale_view(2)
+    channel.newest = sale_shown(2)
     channel.advance(0)
     peer.drained()
     assert stage.counted() == {"deliveries_total": 5, **shed}

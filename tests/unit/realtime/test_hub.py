@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
+from realtime.channels import ChannelName
+from realtime.events import Shown
 from realtime.hub import SENDS_BETWEEN_YIELDS, Hub
 from realtime.latest import COALESCE_MS, VIEWERS_MS
-from tests.unit.realtime.builders import NAME, OTHER, RecordingSubscriber, sale_view
+from tests.unit.realtime.builders import KEY, NAME, OTHER_KEY, RecordingSubscriber, sale_shown
 
 
 class Stage:
@@ -18,7 +20,7 @@ class Stage:
 
     def join(self, position: int = 1) -> RecordingSubscriber:
         subscriber = RecordingSubscriber()
-        self.hub.join(NAME, subscriber, "e1", sale_view(position))
+        self.hub.join(NAME, subscriber, "e1", sale_shown(position))
         return subscriber
 
     async def after(self, ms: int) -> None:
@@ -37,7 +39,7 @@ def positions(subscriber: RecordingSubscriber) -> list[tuple[int, int]]:
 
 async def test_the_first_change_goes_out_at_once(stage):
     subscriber = stage.join(1)
-    stage.hub.publish(sale_view(5, available=99))
+    stage.hub.publish(KEY, sale_shown(5, available=99))
     await stage.after(0)
 
     assert subscriber.events == [
@@ -62,7 +64,7 @@ async def test_the_first_change_goes_out_at_once(stage):
 async def test_changes_are_coalesced_and_the_last_one_goes_out(stage):
     subscriber = stage.join(1)
     for position in range(2, 52):
-        stage.hub.publish(sale_view(position))
+        stage.hub.publish(KEY, sale_shown(position))
         await stage.after(10)
     await stage.after(COALESCE_MS)
 
@@ -73,9 +75,9 @@ async def test_the_end_of_the_window_comes_without_another_change(stage):
     """The broadcaster itself wakes up for what waits."""
     stage = Stage()
     subscriber = stage.join(1)
-    stage.hub.publish(sale_view(2))
+    stage.hub.publish(KEY, sale_shown(2))
     await stage.after(0)
-    stage.hub.publish(sale_view(3))
+    stage.hub.publish(KEY, sale_shown(3))
 
     assert await stage.hub._broadcast_due() == pytest.approx(COALESCE_MS / 1000)
     await stage.after(COALESCE_MS)
@@ -84,8 +86,8 @@ async def test_the_end_of_the_window_comes_without_another_change(stage):
 
 async def test_an_older_view_is_ignored(stage):
     subscriber = stage.join(5)
-    stage.hub.publish(sale_view(5))
-    stage.hub.publish(sale_view(4))
+    stage.hub.publish(KEY, sale_shown(5))
+    stage.hub.publish(KEY, sale_shown(4))
     await stage.after(COALESCE_MS)
 
     assert subscriber.events == []
@@ -93,9 +95,9 @@ async def test_an_older_view_is_ignored(stage):
 
 async def test_a_newcomer_is_told_the_last_event_and_the_next_one_follows_it(stage):
     stage.join(1)
-    stage.hub.publish(sale_view(2, available=98))
+    stage.hub.publish(KEY, sale_shown(2, available=98))
     await stage.after(0)
-    stage.hub.publish(sale_view(3, available=97))
+    stage.hub.publish(KEY, sale_shown(3, available=97))
     newcomer = stage.join(99)
     state = stage.hub.latest(NAME).state(None, None)
     await stage.after(COALESCE_MS)
@@ -125,7 +127,7 @@ async def test_the_number_is_the_same_for_all_and_not_used_again(stage):
 
 async def test_a_channel_without_subscribers_is_closed(stage):
     subscriber = stage.join()
-    stage.hub.publish(sale_view(2))
+    stage.hub.publish(KEY, sale_shown(2))
     stage.hub.leave(1, subscriber)
     stage.hub.leave(1, subscriber)
     await stage.after(COALESCE_MS)
@@ -137,7 +139,7 @@ async def test_a_channel_without_subscribers_is_closed(stage):
 
 async def test_one_who_leaves_hears_nothing_more(stage):
     leaver, stayer = stage.join(), stage.join()
-    stage.hub.publish(sale_view(2))
+    stage.hub.publish(KEY, sale_shown(2))
     stage.hub.leave(1, leaver)
     await stage.after(0)
 
@@ -147,7 +149,7 @@ async def test_one_who_leaves_hears_nothing_more(stage):
 
 async def test_sales_that_nobody_watches_are_ignored(stage):
     subscriber = stage.join()
-    stage.hub.publish(sale_view(2, sale=OTHER))
+    stage.hub.publish(OTHER_KEY, sale_shown(2))
     await stage.after(COALESCE_MS)
 
     assert subscriber.events == []
@@ -170,7 +172,7 @@ async def test_a_change_of_viewers_alone_makes_no_position(stage):
 async def test_viewers_ride_on_the_next_event(stage):
     first = stage.join(1)
     stage.join(1)
-    stage.hub.publish(sale_view(2))
+    stage.hub.publish(KEY, sale_shown(2))
     await stage.after(0)
     await stage.after(10 * VIEWERS_MS)
 
@@ -195,9 +197,21 @@ async def test_a_steady_stream_of_viewers_does_not_put_off_the_count(stage):
     assert [event["d"]["viewers"] for event in first.events] == [20, 40]
 
 
+async def test_where_nobody_is_counted_who_comes_and_goes_changes_nothing(stage):
+    cell, first = ChannelName("ops", "cell"), RecordingSubscriber()
+    stage.hub.join(cell, first, "e1", Shown(1, b'{"x":1}'))
+    stage.hub.join(cell, RecordingSubscriber(), "e1", Shown(1, b'{"x":1}'))
+    await stage.after(10 * VIEWERS_MS)
+    assert first.events == []
+
+    stage.hub.publish("ops:cell", Shown(2, b'{"x":2}'))
+    await stage.after(0)
+    assert first.events == [{"n": 1, "s": 2, "p": 1, "t": "ops", "d": {"x": 2}}]
+
+
 async def test_a_frame_is_encoded_once_for_all(stage):
     keepers = [stage.join(1) for _ in range(3)]
-    stage.hub.publish(sale_view(2))
+    stage.hub.publish(KEY, sale_shown(2))
     await stage.after(0)
 
     assert keepers[0].packets[0] is keepers[1].packets[0] is keepers[2].packets[0]
@@ -205,7 +219,7 @@ async def test_a_frame_is_encoded_once_for_all(stage):
 
 async def test_a_big_room_lets_others_have_a_turn(stage):
     subscribers = [stage.join(1) for _ in range(2 * SENDS_BETWEEN_YIELDS)]
-    stage.hub.publish(sale_view(2))
+    stage.hub.publish(KEY, sale_shown(2))
     broadcast = asyncio.create_task(stage.hub._broadcast_due())
     await asyncio.sleep(0)
 
@@ -216,7 +230,7 @@ async def test_a_big_room_lets_others_have_a_turn(stage):
 
 async def test_a_log_made_anew_forgets_every_channel(stage):
     subscriber = stage.join(100)
-    stage.hub.publish(sale_view(101))
+    stage.hub.publish(KEY, sale_shown(101))
     stage.hub.close_channels()
     await stage.after(COALESCE_MS)
     stage.hub.leave(1, subscriber)

@@ -4,7 +4,7 @@ from realtime.channels import ChannelName
 from realtime.latest import LatestChannel
 from realtime.outbox import BUDGET, Outbox
 from realtime.packet import Packet
-from tests.unit.realtime.builders import OTHER, SALE, payload, sale_view
+from tests.unit.realtime.builders import OTHER, SALE, payload, sale_shown
 
 
 class FakeWire:
@@ -22,11 +22,11 @@ class FakeWire:
 
 
 def channel(sale: str = SALE) -> LatestChannel:
-    return LatestChannel(ChannelName("sale", sale), 1, "e1", sale_view(1, sale=sale), 0)
+    return LatestChannel(ChannelName("sale", sale), 1, "e1", sale_shown(1), 0)
 
 
 def advance(target: LatestChannel, position: int) -> Packet:
-    target.newest = sale_view(position)
+    target.newest = sale_shown(position)
     return target.advance(position)
 
 

@@ -1,4 +1,4 @@
-"""What every sale feed keeps, over memory and over a real nats-server."""
+"""What every feed of newest states keeps, over memory and over a real nats-server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,11 +9,11 @@ import pytest
 from nats.aio.client import Client
 
 from cells.log import connection
-from realtime.feed import FeedUnavailable, MemoryFeed, Newest, SaleFeed, UnknownSale
+from realtime.events import Shown
+from realtime.feed import FeedUnavailable, LatestFeed, MemoryFeed, Newest, UnknownChannel
 from realtime.feed_nats import NatsFeed
-from realtime.views import SaleView
 from tests.integration.nats_process import NatsProcess
-from tests.unit.realtime.builders import OTHER, SALE, sale_view
+from tests.unit.realtime.builders import KEY, OTHER_KEY, SALE, sale_shown
 
 SOON = 5.0
 
@@ -22,16 +22,16 @@ class Heard:
     """What a watcher was told; `until` waits for a position."""
 
     def __init__(self) -> None:
-        self.views: list[SaleView] = []
+        self.shown: list[Shown] = []
         self._changed = asyncio.Event()
 
-    def __call__(self, view: SaleView) -> None:
-        self.views.append(view)
+    def __call__(self, _key: str, shown: Shown) -> None:
+        self.shown.append(shown)
         self._changed.set()
 
     async def until(self, position: int) -> None:
         async with asyncio.timeout(SOON):
-            while not any(view.position == position for view in self.views):
+            while not any(each.position == position for each in self.shown):
                 self._changed.clear()
                 await self._changed.wait()
 
@@ -41,7 +41,7 @@ class Writer:
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self.sales: dict[str, SaleView] = {}
+        self.sales: dict[str, Shown] = {}
         self.asked: list[str] = []
 
     async def start(self) -> None:
@@ -52,17 +52,17 @@ class Writer:
         self.asked.append(message.data.decode())
         await message.respond(msgspec.msgpack.encode(self.sales.get(message.data.decode())))
 
-    async def put(self, view: SaleView) -> None:
-        known = self.sales.get(view.id)
-        if known is None or view.position > known.position:
-            self.sales[view.id] = view
-        await self.client.publish(f"cell.c1.sale.{view.id}", msgspec.msgpack.encode(view))
+    async def put(self, shown: Shown) -> None:
+        known = self.sales.get(SALE)
+        if known is None or shown.position > known.position:
+            self.sales[SALE] = shown
+        await self.client.publish(f"cell.c1.sale.{SALE}", msgspec.msgpack.encode(shown))
 
 
 class Subject:
     """A feed under test and how to write into it."""
 
-    def __init__(self, feed: SaleFeed, put: Callable[[SaleView], Awaitable[None]]) -> None:
+    def __init__(self, feed: LatestFeed, put: Callable[[Shown], Awaitable[None]]) -> None:
         self.feed = feed
         self.put = put
         self.heard = Heard()
@@ -105,8 +105,8 @@ async def subject(request, tmp_path) -> AsyncIterator[Subject]:
     if request.param == "memory":
         feed = MemoryFeed("e1")
 
-        async def put(view: SaleView) -> None:
-            feed.put(view)
+        async def put(shown: Shown) -> None:
+            feed.put(KEY, shown)
 
         yield Subject(feed, put)
     else:
@@ -115,34 +115,34 @@ async def subject(request, tmp_path) -> AsyncIterator[Subject]:
 
 
 async def test_a_watcher_hears_of_a_new_state(subject):
-    await subject.put(sale_view(1))
+    await subject.put(sale_shown(1))
     await subject.heard.until(1)
 
-    assert subject.heard.views == [sale_view(1)]
-    assert subject.feed.known(SALE) == sale_view(1)
+    assert subject.heard.shown == [sale_shown(1)]
+    assert subject.feed.known(KEY) == sale_shown(1)
 
 
 async def test_states_that_are_not_newer_are_not_passed_on(subject):
     for position in (5, 4, 5, 6):
-        await subject.put(sale_view(position))
+        await subject.put(sale_shown(position))
     await subject.heard.until(6)
 
-    assert [view.position for view in subject.heard.views] == [5, 6]
+    assert [each.position for each in subject.heard.shown] == [5, 6]
 
 
 async def test_a_sale_is_got_in_its_newest_state(subject):
-    await subject.put(sale_view(1))
-    await subject.put(sale_view(2))
+    await subject.put(sale_shown(1))
+    await subject.put(sale_shown(2))
     await subject.heard.until(2)
 
-    assert await subject.feed.get(SALE) == sale_view(2)
+    assert await subject.feed.get(KEY) == sale_shown(2)
 
 
 async def test_a_sale_nobody_knows_is_unknown(subject):
-    with pytest.raises(UnknownSale):
-        await subject.feed.get(OTHER)
+    with pytest.raises(UnknownChannel):
+        await subject.feed.get(OTHER_KEY)
 
-    assert subject.feed.known(OTHER) is None
+    assert subject.feed.known(OTHER_KEY) is None
 
 
 async def test_the_epoch_is_told(subject):
@@ -154,12 +154,12 @@ async def test_the_epoch_is_told(subject):
 
 async def test_a_sale_not_heard_of_is_asked_for_once_for_all_who_want_it(nats_feed):
     feed, writer = nats_feed
-    writer.sales[SALE] = sale_view(7)
-    views = await asyncio.gather(*(feed.get(SALE) for _ in range(20)))
+    writer.sales[SALE] = sale_shown(7)
+    states = await asyncio.gather(*(feed.get(KEY) for _ in range(20)))
 
-    assert views == [sale_view(7)] * 20
+    assert states == [sale_shown(7)] * 20
     assert writer.asked == [SALE]
-    assert await feed.get(SALE) == sale_view(7)
+    assert await feed.get(KEY) == sale_shown(7)
     assert writer.asked == [SALE]
 
 
@@ -169,7 +169,7 @@ async def test_without_a_writer_the_feed_says_so_at_once(server):
     await feed.start()
     with pytest.raises(FeedUnavailable):
         async with asyncio.timeout(1.0):
-            await feed.get(SALE)
+            await feed.get(KEY)
     await connection.close(client)
 
 
@@ -179,10 +179,10 @@ async def test_unreadable_messages_are_passed_over(nats_feed):
     feed.watch(heard)
     await writer.client.publish(f"cell.c1.sale.{SALE}", b"\xff\x00junk")
     await writer.client.publish(f"cell.c1.sale.{SALE}", msgspec.msgpack.encode(None))
-    await writer.put(sale_view(3))
+    await writer.put(sale_shown(3))
     await heard.until(3)
 
-    assert [view.position for view in heard.views] == [3]
+    assert [each.position for each in heard.shown] == [3]
 
 
 async def test_a_state_lost_while_the_server_was_away_is_asked_for(server):
@@ -198,17 +198,17 @@ async def test_a_state_lost_while_the_server_was_away_is_asked_for(server):
     await writer.start()
     await feed.start()
     feed.watch(heard)
-    feed.interest(lambda: [SALE])
+    feed.interest(lambda: [KEY, "room:x"])
     running = asyncio.create_task(feed.run(epochs.append))
-    writer.sales[SALE] = sale_view(1)
-    await feed.get(SALE)
+    writer.sales[SALE] = sale_shown(1)
+    await feed.get(KEY)
     await server.stop()
-    writer.sales[SALE] = sale_view(9)
+    writer.sales[SALE] = sale_shown(9)
     await server.start()
     await heard.until(9)
     running.cancel()
 
-    assert feed.known(SALE) == sale_view(9)
+    assert feed.known(KEY) == sale_shown(9)
     assert epochs == []
     await connection.close(client)
     await connection.close(other)
@@ -232,7 +232,52 @@ async def test_a_log_made_anew_is_reported(nats_feed):
 
 def test_what_is_remembered_is_bounded():
     newest = Newest(limit=2)
-    for sale in ("a", "b", "a", "c"):
-        newest.take(sale_view(len(newest._views) + 1 if sale != "a" else 50 + len(newest._views), sale=sale))
+    for position, key in enumerate("abac", 1):
+        newest.take(key, sale_shown(position))
 
-    assert set(newest._views) == {"a", "c"}
+    assert {key for key in "abc" if newest.get(key)} == {"a", "c"}
+
+
+# --- what beats ---
+
+CELL = "ops:cell"
+
+
+async def beat(writer: Writer, position: int, text: bytes) -> None:
+    await writer.client.publish("cell.c1.ops.frame", msgspec.msgpack.encode([position, text]))
+
+
+async def test_every_beat_is_newer_also_at_one_position_and_after_a_reconnect(nats_feed):
+    feed, writer = nats_feed
+    heard = Heard()
+    feed.watch(heard)
+    for position, text in ((7, b'"a"'), (7, b'"b"'), (3, b'"c"')):
+        await beat(writer, position, text)
+    await heard.until(9)
+    feed.reconnected()
+    assert feed.known(CELL) is None
+    for position, text in ((3, b'"d"'), (50, b'"e"')):
+        await beat(writer, position, text)
+    await heard.until(50)
+
+    assert [(each.position, each.text) for each in heard.shown] == [
+        (7, b'"a"'),
+        (8, b'"b"'),
+        (9, b'"c"'),
+        (10, b'"d"'),
+        (50, b'"e"'),
+    ]
+
+
+async def test_who_comes_before_the_first_beat_waits_for_it(nats_feed):
+    feed, writer = nats_feed
+    getting = [asyncio.create_task(feed.get(CELL)) for _ in range(3)]
+    await asyncio.sleep(0)
+    await beat(writer, 4, b"{}")
+
+    assert await asyncio.gather(*getting) == [Shown(4, b"{}")] * 3
+
+
+async def test_what_never_beats_is_unavailable(nats_feed):
+    with pytest.raises(FeedUnavailable):
+        await nats_feed[0].get(CELL)
