@@ -30,7 +30,10 @@ PLAIN_WIDTH: Final = 160
 class InlineApp(App[None]):
     """Five lines. Leaves on q or ctrl+c."""
 
-    CSS = f"#status {{ height: {LINES}; text-wrap: nowrap; text-overflow: ellipsis; }} Screen:inline {{ height: {LINES}; }}"
+    CSS = f"""
+    Screen:inline {{ height: {LINES}; border: none; }}
+    #status {{ height: {LINES}; text-wrap: nowrap; text-overflow: ellipsis; }}
+    """
     ENABLE_COMMAND_PALETTE = False
     INLINE_PADDING = 0
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q,ctrl+c", "quit", "Quit", priority=True)]
