@@ -88,6 +88,7 @@ class TestFeed:
             )
 
         shown = await until(frames, is_there)
+        assert feed.via == "websocket"
         assert isinstance(shown, Frame)
         assert shown.position >= effect.position
         await frames.aclose()
