@@ -191,13 +191,16 @@ class OverviewScreen(TopScreen):
 
     def _show_sparks(self, picture: Picture, sparks: Sequence[tuple[str, str]] = SPARKS) -> None:
         for name, _ in sparks:
-            history = series.worst(picture, "p99") if name == "p99" else series.summed(picture, name)
+            spark = self.query_one(f"#spark-{name}", Spark)
+            # Of hundreds of cells, what there is no room for is not worth adding up.
+            join = series.worst if name == "p99" else series.summed
+            history = join(picture, name, spark.size.width or series.POINTS)
             now = history[-1] if history else 0.0
             if name == "p99":
                 figure = figures.duration(now)
             else:
                 figure = figures.count(now) if name == "sockets" else figures.rate(now)
-            self.query_one(f"#spark-{name}", Spark).show(history, figure)
+            spark.show(history, figure)
 
     def _show_heat(self, picture: Picture) -> None:
         heat_map = self.query_one(HeatMap)
