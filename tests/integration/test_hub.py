@@ -316,7 +316,7 @@ async def test_a_reader_that_was_slow_gets_the_newest_state_and_no_other(server,
     async with Cell(server.url, small, unlimited(desk), claims) as cell:
         await cell.put(sale_shown(1))
         raw = await still_reader(cell)
-        await flood_with_replies(raw)
+        await flood_with_replies(cell, raw)
         async with RealtimeClient(cell.url) as lively:
             await lively.sub(CHANNEL)
             for position in range(2, 7):
@@ -351,11 +351,12 @@ async def still_reader(cell: Cell) -> socket.socket:
     return raw
 
 
-async def flood_with_replies(raw: socket.socket) -> None:
-    """Fill the server's write buffer beyond its high-water mark, below its budget."""
+async def flood_with_replies(cell: Cell, raw: socket.socket) -> None:
+    """Fill the server's write buffer beyond its high-water mark, below its budget; return when it is."""
     frame = masked("[" + ",".join(['{"i":1,"t":"x"}'] * 1000) + "]")
     for _ in range(4):
         await asyncio.get_running_loop().sock_sendall(raw, frame)
+    await eventually(lambda: any(peer.outbox.lagging for peer in cell.desk._peers))
 
 
 def masked(text: str) -> bytes:
