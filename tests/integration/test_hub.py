@@ -304,7 +304,7 @@ async def test_a_reader_that_stands_still_is_closed_and_holds_nobody_up(server, 
         stuck = await still_reader(cell)
         async with RealtimeClient(cell.url) as lively:
             await lively.sub(CHANNEL)
-            await flood_with_replies(stuck)
+            await flood_with_replies(cell, stuck)
             await cell.put(sale_shown(2))
             await read_until(lively, 2)
             await eventually(lambda: cell.connections == 1)
