@@ -26,7 +26,7 @@ from tests.integration.conftest import Cell, running_cell
 
 pytestmark = pytest.mark.timeout(150)
 
-SPEAKERS = 16
+SPEAKERS = 32
 RATE = 200.0
 LONG = 60.0
 STILL_SECONDS = 20.0
