@@ -237,7 +237,7 @@ class SimulatedFeed:
             case ["log", position] if 0 < int(position) <= len(self.log.events):
                 found = views.commit(self.log, int(position))
             case ["sales" | "orders" | "holds" | "rooms" as name]:
-                found = views.pages(name, self.log, folded, params)
+                found = views.pages(name, folded, params)
                 found |= {"position": folded.position, "target": target}
             case [name]:
                 found = self._about(name)

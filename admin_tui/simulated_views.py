@@ -71,8 +71,7 @@ def frame(log: SimulatedLog, folded: Folded, now: int, processes: SimulatedProce
     chance = random.Random(f"{log.cell}/{now // 1000}")
     live = processes is not None
     second = now // 1000
-    sales = [_sale(folded, row, second) for row in folded.sales.values()]
-    sales.sort(key=lambda row: (row.state not in {"open", "paused"}, -row.moved_at, row.id))
+    sales = _sales(folded, second)
     return wire.Frame(
         log.cell,
         "live" if live else "replay",
@@ -116,6 +115,12 @@ def totals(folded: Folded, sockets: int) -> wire.Totals:
     return wire.Totals(
         sales=len(sales), messages=messages, rooms=len(folded.rooms), sockets=sockets, **states, **summed
     )
+
+
+def _sales(folded: Folded, second: int) -> list[wire.SaleRow]:
+    """Return all sales, live ones and the newest moved first."""
+    sales = [_sale(folded, row, second) for row in folded.sales.values()]
+    return sorted(sales, key=lambda row: (row.state not in {"open", "paused"}, -row.moved_at, row.id))
 
 
 def _sale(folded: Folded, row: wire.SaleRow, second: int) -> wire.SaleRow:
@@ -162,11 +167,11 @@ def page(
     return {"items": shown, "next": shown[-1].id if start + limit < len(found) else None}
 
 
-def pages(name: str, log: SimulatedLog, folded: Folded, params: Params) -> dict[str, Any]:
+def pages(name: str, folded: Folded, params: Params) -> dict[str, Any]:
     """Return a page of sales, orders, holds or rooms, the newest first."""
     match name:
         case "sales":
-            rows = frame(log, folded, folded.at, None).sales
+            rows = _sales(folded, folded.at // 1000)
             return page(rows, params, {"state": "state"}, lambda row: f"{row.id} {row.title}")
         case "orders":
             fields = {"sale": "sale_id", "buyer": "buyer_id", "payment": "payment"}

@@ -100,7 +100,8 @@ class LogScreen(TopScreen):
         search = (picture.selected, self._subject, self._type, bound)
         focus = picture.focus
         self._last = 0 if focus is None or focus.frame is None else focus.frame.last
-        if search != self._search:
+        # A replay that is not there yet has no position: what was shown stays.
+        if search != self._search and bound != 0:
             self._search, self._pulling = search, False
             self._pull("begin")
         elif bound is None and self._is_following and self._last > self._buffer.end:
