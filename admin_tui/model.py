@@ -45,11 +45,9 @@ class _Track:
         self.values = metrics.values(frame)
         second = frame.at // 1000
         for name, points in self.points.items():
-            if points and second == self.second:
-                points[-1] = self.values[name]
-            else:
-                points.append(self.values[name])
-                del points[:-POINTS]
+            # Lists in pictures do not change: each frame has new ones, which are not copied for the picture.
+            kept = points[:-1] if second == self.second else points[1 - POINTS :]
+            self.points[name] = [*kept, self.values[name]]
         self.second = second
         self.movers = [mover for name in MOVING if (mover := self._mover(name)) is not None]
 
@@ -59,7 +57,7 @@ class _Track:
             return None
         before = sum(points[:-1]) / (len(points) - 1)
         score = abs(points[-1] - before) / (abs(before) + 1.0)
-        return Mover(self.id, name, before, points[-1], score, list(points)) if score >= MIN_SCORE else None
+        return Mover(self.id, name, before, points[-1], score, points) if score >= MIN_SCORE else None
 
     def picture(self, *, replaying: bool) -> CellPicture:
         """Return the cell as it is; the same object for as long as nothing is different."""
@@ -77,7 +75,7 @@ class _Track:
         return self._pictured
 
     def _drawn(self, frame: Frame | None, *, replaying: bool) -> CellPicture:
-        histories: dict[str, list[float]] = {} if replaying else {n: list(p) for n, p in self.points.items()}
+        histories: dict[str, list[float]] = {} if replaying else dict(self.points)
         values: dict[str, float] = {}
         if frame is not None:
             histories |= {each.name: each.history for each in frame.series}
