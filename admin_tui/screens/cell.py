@@ -81,8 +81,8 @@ class CellScreen(TopScreen):
         self.query_one("#headline", Drawn).show(headline(cell, picture.at))
         for name, _ in SPARKS:
             history = cell.histories.get(name, [])
-            now = history[-1] if history else 0.0
-            self.query_one(f"#rate-{name}", Spark).show(history, figures.rate(now))
+            figure = figures.rate(history[-1]) if history else figures.NONE
+            self.query_one(f"#rate-{name}", Spark).show(history, figure)
         if cell.frame is not None:
             self._show_frame(cell.frame)
 

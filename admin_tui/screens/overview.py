@@ -195,12 +195,7 @@ class OverviewScreen(TopScreen):
             # Of hundreds of cells, what there is no room for is not worth adding up.
             join = series.worst if name == "p99" else series.summed
             history = join(picture, name, spark.size.width or series.POINTS)
-            now = history[-1] if history else 0.0
-            if name == "p99":
-                figure = figures.duration(now)
-            else:
-                figure = figures.count(now) if name == "sockets" else figures.rate(now)
-            spark.show(history, figure)
+            spark.show(history, _newest(name, history))
 
     def _show_heat(self, picture: Picture) -> None:
         heat_map = self.query_one(HeatMap)
@@ -300,3 +295,12 @@ class OverviewScreen(TopScreen):
                 self.top.go("cell")
             case Line():
                 self.top.go("log", str(row.position))
+
+
+def _newest(name: str, history: Sequence[float]) -> figures.Figure:
+    """Return the last point of a series; what the log does not tell has none in a replay."""
+    if not history:
+        return figures.NONE
+    if name == "p99":
+        return figures.duration(history[-1])
+    return figures.count(history[-1]) if name == "sockets" else figures.rate(history[-1])

@@ -111,7 +111,7 @@ class SalesScreen(TopScreen):
         table.mark_sorted(self._order.column, descending=self._order.descending)
         table.show(sale_rows.rows(self._order.sorted(shown)[:MAX_ROWS]))
         self._follow_aim()
-        live = sum(listed.each.sale.state == "open" for listed in shown)
+        live = sum(listed[-1].state == "open" for listed in shown)
         title = Content.assemble("sales ", (f"{len(shown):,}", "bold"), (f"  {live:,} open", GOOD))
         more = sum(cell.frame.more_sales for cell in picture.cells if cell.frame is not None)
         entitle(self.query_one("#list"), title, f"{more:,} more: / finds them" if more else "")

@@ -44,6 +44,9 @@ class Figure(NamedTuple):
         return Content.assemble((self.number, style), (gap + self.unit, DIM))
 
 
+NONE = Figure("-")
+
+
 def count(value: float) -> Figure:
     return Figure(f"{round(value):,}")
 

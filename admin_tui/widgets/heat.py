@@ -76,13 +76,13 @@ class Tiles:
         if scale != self._scale:
             self._scale = scale
             self._known.clear()
-        return [self._tile(cell, scale) for cell in cells], scale
-
-    def _tile(self, cell: CellPicture, scale: Scale) -> Tile:
-        known = self._known.get(cell.id)
-        if known is None or known[0] is not cell:
-            known = self._known[cell.id] = cell, tile(cell, scale)
-        return known[1]
+        known, shown = self._known, []
+        for cell in cells:
+            pair = known.get(cell.id)
+            if pair is None or pair[0] is not cell:
+                pair = known[cell.id] = cell, tile(cell, scale)
+            shown.append(pair[1])
+        return shown, scale
 
 
 def tile(cell: CellPicture, scale: Scale) -> Tile:

@@ -29,8 +29,9 @@ def key_of(line: Line) -> str:
 
 
 def rows(lines: Iterable[Line]) -> dict[str, Line]:
-    """Return a row a line, in the same order."""
-    return {key_of(line): line for line in lines}
+    """Return a row a line, the newest first."""
+    newest_first = sorted(lines, key=lambda line: (line.position, line.index), reverse=True)
+    return {key_of(line): line for line in newest_first}
 
 
 def draw(line: Line) -> Row:

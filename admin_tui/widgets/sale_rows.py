@@ -4,7 +4,6 @@ import heapq
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-import msgspec
 from textual.content import Content
 
 from admin_tui.filters import Filter
@@ -35,32 +34,22 @@ COLUMNS: Final = (
 ORDER: Final = {"open": 0, "paused": 1, "armed": 2, "draft": 3}
 
 
+# State, demand, newest move, id; then what tells apart what is the same in these; then the sale itself.
+Listed = tuple[int, int, int, str, str, int, SaleRow]
+
+
 def key_of(each: CellSale) -> str:
-    """Return what tells a sale from all others: sales of different cells may have one id in a copied cell."""
+    """Return what tells a sale from all others: sales of different cells have one id where a cell is a copy."""
     return f"{each.cell}/{each.sale.id}"
 
 
-def recent(sale: SaleRow) -> int:
-    """Return the units taken in the last ten seconds."""
-    return sum(sale.taken[-10:])
-
-
-def rank(each: CellSale) -> tuple[int, int, int, str]:
-    """Return what sales are ordered by: open ones first, by their demand, then by the newest move.
+def listed_of(cell: str, index: int, sale: SaleRow) -> Listed:
+    """Return a sale behind what it is ordered by: open ones first, by their demand, then by the newest move.
 
     Demand counts in powers of two, so that rows do not jump about with every unit.
     """
-    sale = each.sale
-    wanted = recent(sale).bit_length() if sale.state == "open" else 0
-    return ORDER.get(sale.state, 9), -wanted, -sale.moved_at, sale.id
-
-
-class Listed(msgspec.Struct, frozen=True, order=True, gc=False):
-    """A sale with what it is ordered by and told by, worked out once for each frame."""
-
-    rank: tuple[int, int, int, str]
-    key: str
-    each: CellSale
+    wanted = sum(sale.taken[-10:]).bit_length() if sale.state == "open" else 0
+    return ORDER.get(sale.state, 9), -wanted, -sale.moved_at, sale.id, cell, index, sale
 
 
 class Listing:
@@ -79,32 +68,36 @@ class Listing:
             if cell.frame is not None:
                 found += self._cells[cell.id][1]
         if others:
-            known_keys = {listed.key for listed in found}
-            more = [Listed(rank(each), key_of(each), each) for each in others]
-            found += [listed for listed in more if listed.key not in known_keys]
-        return [listed for listed in found if _passes(pattern, listed.each)] if pattern else found
+            known = {(cell, id_) for _, _, _, id_, cell, _, _ in found}
+            more = [each for each in others if (each.cell, each.sale.id) not in known]
+            found += [listed_of(each.cell, index, each.sale) for index, each in enumerate(more)]
+        return [listed for listed in found if _passes(pattern, listed)] if pattern else found
 
     def note(self, cells: Iterable[CellPicture]) -> None:
         """List what is new in the cells; called at every picture, no call of `of` has much to do."""
+        known = self._cells
         for cell in cells:
-            known = self._cells.get(cell.id)
-            if cell.frame is not None and (known is None or known[0] is not cell.frame):
-                sales = [CellSale(cell.id, sale) for sale in cell.frame.sales]
-                self._cells[cell.id] = cell.frame, [Listed(rank(each), key_of(each), each) for each in sales]
+            frame = cell.frame
+            if frame is not None and (cell.id not in known or known[cell.id][0] is not frame):
+                known[cell.id] = (
+                    frame,
+                    [listed_of(cell.id, index, sale) for index, sale in enumerate(frame.sales)],
+                )
 
     @staticmethod
     def first(listed: Iterable[Listed], most: int) -> dict[str, CellSale]:
         """Return the rows that need eyes most, in their order."""
-        return {each.key: each.each for each in heapq.nsmallest(most, listed)}
+        return rows(heapq.nsmallest(most, listed))
 
 
 def rows(listed: Iterable[Listed]) -> dict[str, CellSale]:
     """Return a row a sale, in the same order."""
-    return {each.key: each.each for each in listed}
+    return {f"{cell}/{sale.id}": CellSale(cell, sale) for *_, cell, _, sale in listed}
 
 
-def _passes(pattern: Filter, each: CellSale) -> bool:
-    return pattern.matches(each.sale.title, each.sale.state, each.cell, each.sale.id)
+def _passes(pattern: Filter, listed: Listed) -> bool:
+    *_, cell, _, sale = listed
+    return pattern.matches(sale.title, sale.state, cell, sale.id)
 
 
 def draw(each: CellSale) -> Row:
@@ -143,13 +136,13 @@ def _seconds_left(sale: SaleRow) -> float:
 
 # What the columns are ordered by.
 MEASURES: Final[dict[str, Callable[[Listed], Any]]] = {
-    "sale": lambda listed: listed.each.sale.title.casefold(),
-    "cell": lambda listed: listed.each.cell,
-    "stock": lambda listed: listed.each.sale.stock,
-    "sold": lambda listed: listed.each.sale.sold,
-    "left": lambda listed: listed.each.sale.available,
-    "through": lambda listed: sell_through(listed.each.sale.sold, listed.each.sale.stock),
-    "demand": lambda listed: sum(listed.each.sale.taken),
-    "rate": lambda listed: demand(listed.each.sale.taken),
-    "out": lambda listed: _seconds_left(listed.each.sale),
+    "sale": lambda listed: listed[-1].title.casefold(),
+    "cell": lambda listed: listed[4],
+    "stock": lambda listed: listed[-1].stock,
+    "sold": lambda listed: listed[-1].sold,
+    "left": lambda listed: listed[-1].available,
+    "through": lambda listed: sell_through(listed[-1].sold, listed[-1].stock),
+    "demand": lambda listed: sum(listed[-1].taken),
+    "rate": lambda listed: demand(listed[-1].taken),
+    "out": lambda listed: _seconds_left(listed[-1]),
 }

@@ -7,7 +7,7 @@ from admin_tui.text import inert
 from admin_tui.widgets import figures
 from admin_tui.widgets.drawn import Fact, row
 from admin_tui.widgets.figures import BAD, DIM, GOOD, WARN
-from admin_tui.wire import Frame, Latency, ProcessRow
+from admin_tui.wire import Frame, Latency, LogState, ProcessRow
 
 RUNNING = frozenset({"running", "standby", "external"})
 STATES = {"ok": GOOD, "waiting": DIM, "degraded": WARN, "catching up": WARN}
@@ -74,17 +74,9 @@ def _processes(frame: Frame) -> list[Fact]:
 def log_facts(frame: Frame) -> list[Fact]:
     """Return what there is to know of the log."""
     log = frame.log
-    behind = max(0, log.last - log.projected)
-    late = log.lag_ms >= 1000
     return [
-        Fact(
-            "lag",
-            Content.assemble(
-                (f"{behind:,} behind", WARN if late else ""),
-                (" · ", DIM),
-                figures.duration(log.lag_ms).content(""),
-            ),
-        ),
+        # How far the projections were is not in the log.
+        *([_lag(log)] if frame.mode == "live" else ()),
         Fact(
             "log",
             Content.assemble(
@@ -93,3 +85,16 @@ def log_facts(frame: Frame) -> list[Fact]:
             ),
         ),
     ]
+
+
+def _lag(log: LogState) -> Fact:
+    behind = max(0, log.last - log.projected)
+    late = log.lag_ms >= 1000
+    return Fact(
+        "lag",
+        Content.assemble(
+            (f"{behind:,} behind", WARN if late else ""),
+            (" · ", DIM),
+            figures.duration(log.lag_ms).content(""),
+        ),
+    )
