@@ -3,9 +3,9 @@
 import gc
 from typing import Final
 
-# Frames hold no cycles and go without it: at the usual 700 objects it is a tenth of the processor time, in vain. Much
-# higher, and a single collection takes longer than a picture may.
-THRESHOLDS: Final = (30_000, 20, 100)
+# Frames hold no cycles and go without it: at the usual 700 objects it is a tenth of the processor time, in vain. What
+# a collection takes depends on what lives, which is the same at any threshold: about as long as drawing a picture.
+THRESHOLDS: Final = (200_000, 20, 100)
 
 
 def calm() -> None:

@@ -9,7 +9,7 @@ import msgspec
 from admin_tui import metrics
 from admin_tui.actions import Life, seen
 from admin_tui.metrics import METRICS
-from admin_tui.picture import CellAlert, CellPicture, Mover, Picture
+from admin_tui.picture import CellAlert, CellPicture, Histories, Mover, Picture
 from admin_tui.replay import ReplayState
 from admin_tui.wire import Alert, Frame, Totals, WhoAmI
 
@@ -75,10 +75,9 @@ class _Track:
         return self._pictured
 
     def _drawn(self, frame: Frame | None, *, replaying: bool) -> CellPicture:
-        histories: dict[str, list[float]] = {} if replaying else dict(self.points)
+        histories = Histories({} if replaying else dict(self.points), () if frame is None else frame.series)
         values: dict[str, float] = {}
         if frame is not None:
-            histories |= {each.name: each.history for each in frame.series}
             values = self.values if frame is self.frame else metrics.values(frame)
         return CellPicture(
             self.id, self.url, frame, self.connected, self.lost_since, self.why, self.role, histories, values

@@ -1,12 +1,37 @@
 """What a screen shows: everything it needs, in values that do not change under it."""
 
+from collections.abc import Iterator, Mapping, Sequence
+
 import msgspec
 
 from admin_tui.actions import Life
 from admin_tui.replay import ReplayState
-from admin_tui.wire import Alert, Frame, SaleRow, Totals
+from admin_tui.wire import Alert, Frame, SaleRow, Series, Totals
 
 ACTING_ROLES = frozenset({"operator", "admin"})
+
+
+class Histories(Mapping[str, list[float]]):
+    """Points by the name of a metric, which the dashboard has kept, or of a series, which the cell has sent."""
+
+    __slots__ = ("_points", "_series")
+
+    def __init__(self, points: Mapping[str, list[float]], series: Sequence[Series] = ()) -> None:
+        self._points = points
+        self._series = series
+
+    def __getitem__(self, name: str) -> list[float]:
+        # Made for each frame and looked into seldom: a list of ten need not become a dict first.
+        for each in self._series:
+            if each.name == name:
+                return each.history
+        return self._points[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._points.keys() | {each.name for each in self._series})
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 class CellPicture(msgspec.Struct, frozen=True, gc=False):
@@ -23,7 +48,7 @@ class CellPicture(msgspec.Struct, frozen=True, gc=False):
     lost_since: int | None = None
     why: str = ""
     role: str = ""
-    histories: dict[str, list[float]] = {}
+    histories: Mapping[str, list[float]] = {}
     values: dict[str, float] = {}
 
     def metric(self, name: str) -> float:

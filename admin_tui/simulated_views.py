@@ -97,7 +97,7 @@ def frame(log: SimulatedLog, folded: Folded, now: int, processes: SimulatedProce
         alerts=processes.alerts(now) if processes is not None else [],
         sales=sales[:100],
         more_sales=max(0, len(sales) - 100),
-        lines=list(folded.lines)[-20:][::-1],
+        told=msgspec.Raw(msgspec.json.encode(list(folded.lines)[-20:][::-1])),
     )
 
 
@@ -133,12 +133,13 @@ def _all_series(folded: Folded, second: int, telemetry: random.Random | None) ->
     for name in SERIES:
         points = folded.seconds.get(name, {})
         history = [float(points.get(second - ago, 0)) for ago in range(60, 0, -1)]
-        found.append(wire.Series(name, "/s", history[-1], history))
+        found.append(wire.Series(name, "/s", history[-1], msgspec.Raw(msgspec.json.encode(history))))
     if telemetry is not None:
         holds = found[0].history
         for name, factor in zip(TELEMETRY, (11.0, 2.0, 0.0, 30.0), strict=True):
             history = [factor * point + (44.0 if name == "sockets" else 1.0) for point in holds]
-            found.append(wire.Series(name, "" if name == "sockets" else "/s", history[-1], history))
+            unit = "" if name == "sockets" else "/s"
+            found.append(wire.Series(name, unit, history[-1], msgspec.Raw(msgspec.json.encode(history))))
     return found
 
 

@@ -6,6 +6,8 @@ Nothing here can be part of a cycle, so the collector need not walk through the 
 
 import msgspec
 
+NOTHING = msgspec.Raw(b"[]")
+
 
 class Price(msgspec.Struct, frozen=True, gc=False):
     """An amount in minor units of a currency."""
@@ -15,12 +17,23 @@ class Price(msgspec.Struct, frozen=True, gc=False):
 
 
 class Series(msgspec.Struct, frozen=True, gc=False):
-    """A rate or level: its newest value, and one-second points of the last minute, the oldest first."""
+    """A rate or level: its newest value, and one-second points of the last minute, the oldest first.
+
+    The points stay as they came until they are asked for: of hundreds of cells few ever are.
+    """
 
     name: str
     unit: str = ""
     now: float = 0.0
-    history: list[float] = []
+    encoded: msgspec.Raw = msgspec.field(default=NOTHING, name="history")
+
+    @property
+    def history(self) -> list[float]:
+        """The points; none where they are not numbers."""
+        try:
+            return _decode_points(self.encoded)
+        except msgspec.MsgspecError:
+            return []
 
 
 class Latency(msgspec.Struct, frozen=True, gc=False):
@@ -158,7 +171,19 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     alerts: list[Alert] = []
     sales: list[SaleRow] = []
     more_sales: int = 0
-    lines: list[Line] = []
+    told: msgspec.Raw = msgspec.field(default=NOTHING, name="lines")
+
+    @property
+    def lines(self) -> list[Line]:
+        """The newest lines of the log; none where they are not lines. Like the points of a series, read when needed."""
+        try:
+            return _decode_lines(self.told)
+        except msgspec.MsgspecError:
+            return []
+
+
+_decode_points = msgspec.json.Decoder(list[float]).decode
+_decode_lines = msgspec.json.Decoder(list[Line]).decode
 
 
 class WhoAmI(msgspec.Struct, frozen=True, gc=False):

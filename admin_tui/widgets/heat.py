@@ -72,7 +72,7 @@ class Tiles:
 
     def of(self, metric: str, cells: Sequence[CellPicture]) -> tuple[list[Tile], Scale]:
         """Return a tile a cell, in the same order, and the scale they are on."""
-        scale = scale_of(metric, [cell.metric(metric) for cell in cells])
+        scale = scale_of(metric, [cell.values.get(metric, 0.0) for cell in cells])
         if scale != self._scale:
             self._scale = scale
             self._known.clear()
