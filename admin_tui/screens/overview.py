@@ -69,6 +69,7 @@ class OverviewScreen(TopScreen):
         super().__init__()
         self._listing = sale_rows.Listing()
         self._tiles = heat.Tiles()
+        self._series = {name: series.Rolling(name, max if name == "p99" else sum) for name, _ in SPARKS}
         self._turn = 0
 
     def body(self) -> ComposeResult:
@@ -193,8 +194,7 @@ class OverviewScreen(TopScreen):
         for name, _ in sparks:
             spark = self.query_one(f"#spark-{name}", Spark)
             # Of hundreds of cells, what there is no room for is not worth adding up.
-            join = series.worst if name == "p99" else series.summed
-            history = join(picture, name, spark.size.width or series.POINTS)
+            history = self._series[name].of(picture, spark.size.width or series.POINTS)
             spark.show(history, _newest(name, history))
 
     def _show_heat(self, picture: Picture) -> None:
