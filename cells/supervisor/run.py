@@ -185,7 +185,7 @@ class Supervisor:
             console.line("  It answers, but takes no orders. Next:  titan doctor  |  titan log verify")
             self._tell("fenced")
             return
-        following = "Next:  titan status  |  titan demo flash-sale  |  titan logs -f"
+        following = "Next:  titan top  |  titan demo flash-sale  |  titan status"
         console.line(f"  {paint(f'Ready in {took:.1f} s.', GREEN)}   {following}")
         if self._announce is None:
             console.line(f"  {paint('Ctrl-C stops everything.', DIM)}")
