@@ -78,7 +78,9 @@ class Watched(Driven):
             )
         self.app.paint()
         if self.app.current_mode == "overview":
-            # Of many cells the parts take turns; what is compared has to be of one picture.
+            # Of many cells the parts take turns, and their sums go on; what is compared has to be of one picture.
+            for each in self.app.visible_screen._series.values():
+                each._points = []
             self.app.visible_screen._show_all(self.app.picture)
         await self.pilot.pause()
 
