@@ -131,7 +131,8 @@ class Operator:
                 except (NatsError, TimeoutError):
                     await asyncio.sleep(0.1)
                 else:
-                    return asks.decode_answer(message.data)
+                    answer: asks.Answer = asks.decode_answer(message.data)
+                    return answer
 
     async def ask(self, ask: asks.Ask) -> Any:
         """Return the JSON of an answer."""
@@ -142,4 +143,5 @@ class Operator:
     async def raw(self, payload: bytes) -> asks.Answer:
         """Send what may be no question."""
         message = await self._client.request(asks.ask_subject("c1"), payload, asks.ASK_SECONDS)
-        return asks.decode_answer(message.data)
+        answer: asks.Answer = asks.decode_answer(message.data)
+        return answer

@@ -604,7 +604,7 @@ def test_the_gate_runs_our_scripts_on_the_cells_keys_and_nothing_else(credential
             ("GET", "c2:other"),
         ):
             try:
-                await client.execute_command(*words)  # type: ignore[no-untyped-call]  # untyped in redis-py
+                await client.execute_command(*words)
             except ResponseError:
                 refused.append(words[0])
         await client.aclose()

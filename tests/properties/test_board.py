@@ -7,6 +7,7 @@ import unicodedata
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant
@@ -18,7 +19,7 @@ from cells.log.port import Stored
 from server.flash_sale import model as m
 from server.flash_sale.audit import Auditor
 from server.flash_sale.evolve import evolve
-from server.ops import frame, replay, rows
+from server.ops import fold_sales, frame, replay, rows
 from server.ops.board import Board
 from server.ops.lines import lines_of
 from server.ops.replay import History, Replays
@@ -101,12 +102,9 @@ def test_a_replay_is_what_was_live(commits, positions, batch, every):
             assert found == board_of(commits[:position]).snapshot()
             assert shown.get(position, found) == found
 
-    with_dense = replay.SNAPSHOT_EVENTS
-    replay.SNAPSHOT_EVENTS = every
-    try:
+    with pytest.MonkeyPatch.context() as dense:
+        dense.setattr(replay, "SNAPSHOT_EVENTS", every)
         asyncio.run(seek())
-    finally:
-        replay.SNAPSHOT_EVENTS = with_dense
 
 
 @settings(max_examples=60, deadline=None)
@@ -155,14 +153,9 @@ def test_totals_are_the_sums_of_the_sales(commits, length, most):
     assert {name: getattr(totals, name) for name in SUMMED} == sums(whole)
     assert totals.sales == len(whole.sales)
 
-    from server.ops import fold_sales  # noqa: PLC0415 - its limit is made small for a moment
-
-    limit = fold_sales.MAX_SALES
-    fold_sales.MAX_SALES = most
-    try:
+    with pytest.MonkeyPatch.context() as narrow:
+        narrow.setattr(fold_sales, "MAX_SALES", most)
         small = board_of(commits[:length]).state
-    finally:
-        fold_sales.MAX_SALES = limit
     assert rows.totals(small, 0) == totals
 
 

@@ -13,6 +13,7 @@ def test_the_range_is_around_the_forecast(available, taken):
     seen = forecast.sold_out(available, taken)
 
     if seen.seconds is not None:
+        assert seen.soonest is not None
         assert 0 <= seen.soonest <= seen.seconds + 1e-6
         assert seen.latest is None or seen.seconds <= seen.latest + 1e-6
 
@@ -25,7 +26,7 @@ def test_demand_is_between_the_least_and_the_most(taken):
 def test_steady_demand_is_foretold_to_the_second():
     seen = forecast.sold_out(600, [10] * 60)
 
-    assert round(seen.seconds) == round(seen.soonest) == round(seen.latest) == 60
+    assert [round(each or 0) for each in (seen.seconds, seen.soonest, seen.latest)] == [60, 60, 60]
 
 
 def test_newest_demand_counts_most():

@@ -16,6 +16,10 @@ class Row(msgspec.Struct, frozen=True):
     word: str = ""
 
 
+def new_paged() -> Paged[Row]:
+    return Paged()
+
+
 class Server:
     """A list that pages are cut from, by the position that they begin behind."""
 
@@ -39,7 +43,7 @@ class Server:
 
 
 def test_pages_become_one_list():
-    server, paged = Server(12), Paged()
+    server, paged = Server(12), new_paged()
     paged.begin(*server.get())
     paged.more(*server.get(paged.next))
     paged.more(*server.get(paged.next))
@@ -49,7 +53,7 @@ def test_pages_become_one_list():
 
 
 def test_newer_rows_come_in_front_and_changed_ones_change():
-    server, paged = Server(7), Paged()
+    server, paged = Server(7), new_paged()
     paged.begin(*server.get())
     server.place(2)
     server.change(3)
@@ -59,7 +63,7 @@ def test_newer_rows_come_in_front_and_changed_ones_change():
 
 
 def test_a_row_that_left_the_first_page_is_gone():
-    server, paged = Server(7), Paged()
+    server, paged = Server(7), new_paged()
     paged.begin(*server.get())
     del server.rows[1]
     paged.refresh(*server.get())
@@ -68,7 +72,7 @@ def test_a_row_that_left_the_first_page_is_gone():
 
 
 def test_after_too_many_new_ones_the_list_begins_anew_unless_somebody_reads_it():
-    server, paged = Server(7), Paged()
+    server, paged = Server(7), new_paged()
     paged.begin(*server.get())
     before = dict(paged.rows)
     server.place(9)
@@ -80,7 +84,7 @@ def test_after_too_many_new_ones_the_list_begins_anew_unless_somebody_reads_it()
 
 
 def test_a_later_page_is_looked_at_again():
-    server, paged = Server(12), Paged()
+    server, paged = Server(12), new_paged()
     paged.begin(*server.get())
     paged.more(*server.get(paged.next))
     key = server.rows[7].id
@@ -99,17 +103,18 @@ def test_a_later_page_is_looked_at_again():
 
 
 def test_a_page_that_is_empty_now_is_gone():
-    server, paged = Server(12), Paged()
+    server, paged = Server(12), new_paged()
     paged.begin(*server.get())
     cursor = paged.next
     paged.more(*server.get(cursor))
+    assert cursor is not None
     paged.again(cursor, [])
 
     assert list(paged.rows.values()) == server.rows[:5]
 
 
 def test_a_full_list_asks_no_further_and_drops_the_oldest_for_new_ones():
-    server, paged = Server(MAX_ROWS + 50, page=100), Paged()
+    server, paged = Server(MAX_ROWS + 50, page=100), new_paged()
     paged.begin(*server.get())
     while paged.has_more:
         paged.more(*server.get(paged.next))
@@ -123,7 +128,7 @@ def test_a_full_list_asks_no_further_and_drops_the_oldest_for_new_ones():
 
 @given(st.integers(0, 30), st.integers(1, 6))
 def test_without_changes_a_refresh_changes_nothing(rows, pages):
-    server, paged = Server(rows), Paged()
+    server, paged = Server(rows), new_paged()
     paged.begin(*server.get())
     for _ in range(pages):
         if paged.has_more:
@@ -138,7 +143,7 @@ class Reading(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.server, self.paged = Server(8), Paged()
+        self.server, self.paged = Server(8), new_paged()
         self.paged.begin(*self.server.get())
 
     @rule(n=st.integers(1, 8))

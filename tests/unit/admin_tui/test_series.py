@@ -67,6 +67,7 @@ def test_a_series_is_joined_anew_after_a_gap_and_for_other_cells_or_widths():
 def test_what_went_by_unseen_is_there_after_a_while():
     rolling, odd = series.Rolling("holds", sum), crowd(1000, 1)
     rolling.of(odd)
+    now, last = odd, [0.0]
     for second in range(2, 2 + series.ANEW_S):
         now = crowd(1000 * second, 50)
         last = rolling.of(now)

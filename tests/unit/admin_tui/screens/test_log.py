@@ -1,5 +1,7 @@
 """The screen of the log, driven by keys: following, narrowing, walking, going back, replaying from here."""
 
+from functools import partial
+
 import pytest
 
 from tests.unit.admin_tui.watching import watched
@@ -7,6 +9,10 @@ from tests.unit.admin_tui.watching import watched
 
 def positions(run):
     return [line.position for line in run.table("#rows").rows.values()]
+
+
+def _older_than(run, oldest: int) -> bool:
+    return bool(positions(run)[-1] < oldest)
 
 
 def head(run):
@@ -101,7 +107,7 @@ async def test_going_further_back_reaches_the_first_commit():
         while positions(run)[-1] > 1:
             oldest = positions(run)[-1]
             await run.press("b")
-            await run.until(lambda oldest=oldest: positions(run)[-1] < oldest)
+            await run.until(partial(_older_than, run, oldest))
 
         assert positions(run) == list(range(total, 0, -1))
         assert "further back" not in str(run.app.visible_screen.query_one("#list").border_subtitle)

@@ -1,5 +1,7 @@
 """The overview, driven by keys: one cell, a few, and a crowd."""
 
+import math
+
 import pytest
 
 from admin_tui.metrics import METRICS
@@ -50,7 +52,7 @@ async def test_rates_are_the_sums_over_the_cells():
         await run.beats(2)
         await run.show("overview")
         frames = [cell.frame for cell in run.app.picture.cells]
-        wanted = sum(each.now for frame in frames for each in frame.series if each.name == "holds")
+        wanted = math.fsum(each.now for frame in frames for each in frame.series if each.name == "holds")
         spark = run.app.visible_screen.query_one("#spark-holds")
 
         assert str(spark._figure) == f"{wanted:.0f}/s"

@@ -55,9 +55,12 @@ def test_a_process_that_ended_has_none(hungry):
 
 def test_a_tree_is_measured_at_most_every_five_seconds(monkeypatch):
     measured = []
-    monkeypatch.setattr(
-        memory, "of_tree", lambda pid, *, proportional: measured.append((pid, proportional)) or 7
-    )
+
+    def of_tree(pid: int, *, proportional: bool) -> int:
+        measured.append((pid, proportional))
+        return 7
+
+    monkeypatch.setattr(memory, "of_tree", of_tree)
     seconds = Seconds()
     meter = Meter(seconds)
     for seconds.now in (0.0, 1.0, 4.9, 5.0, 6.0):

@@ -1,5 +1,7 @@
 """What /ops/health finds."""
 
+from typing import Any
+
 import msgspec
 
 from cells.config import CellConfig
@@ -10,7 +12,6 @@ from tests.unit.server.ops.written import REGISTRIES, Written, held
 
 
 def config(data) -> CellConfig:
-    empty = dict.fromkeys(("public_api", "public_realtime", "nats_url", "redis_url", "database_url"), "")
     return CellConfig(
         cell="c1",
         data=str(data / "cells" / "c1"),
@@ -23,7 +24,11 @@ def config(data) -> CellConfig:
         origins=(),
         api_workers=1,
         log_level="info",
-        **empty,
+        public_api="",
+        public_realtime="",
+        nats_url="",
+        redis_url="",
+        database_url="",
     )
 
 
@@ -69,8 +74,13 @@ def test_alerts_are_findings_too():
 
 
 async def test_the_machine_is_looked_at_now_and_then(tmp_path, monkeypatch):
-    looks = []
-    monkeypatch.setattr(diagnosis, "_look", lambda settings: looks.append(settings.data) or [])
+    looks: list[str] = []
+
+    def look(settings) -> list[Any]:
+        looks.append(settings.data)
+        return []
+
+    monkeypatch.setattr(diagnosis, "_look", look)
     seconds = [0.0]
     found = Diagnosis(config(tmp_path), lambda: seconds[-1])
     for each in (0.0, 29.0, 31.0, 32.0):

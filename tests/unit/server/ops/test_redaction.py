@@ -77,7 +77,7 @@ def _value(hint: Any) -> Any:
     }
     if hint in known:
         return known[hint]
-    arguments = getattr(hint, "__args__", ())
+    arguments: tuple[Any, ...] = getattr(hint, "__args__", ())
     origin = getattr(hint, "__origin__", None)
     if origin is tuple:
         return (_value(arguments[0]),)
