@@ -95,7 +95,11 @@ class OverviewScreen(TopScreen):
                 with Vertical(id="movers", classes="panel") as movers:
                     movers.border_title = "top movers"
                     yield KeyedTable[Mover](
-                        mover_rows.COLUMNS, mover_rows.draw, empty="nothing moves", id="mover-rows"
+                        mover_rows.COLUMNS,
+                        mover_rows.draw,
+                        empty="nothing moves",
+                        follows=True,
+                        id="mover-rows",
                     )
                 yield from self._alerts()
         with Horizontal(id="bottom"):
@@ -124,7 +128,7 @@ class OverviewScreen(TopScreen):
         with Vertical(id="sales", classes="panel") as sales:
             sales.border_title = "sales"
             yield KeyedTable[CellSale](
-                sale_rows.COLUMNS, sale_rows.draw, empty="no sales yet", id="sale-rows"
+                sale_rows.COLUMNS, sale_rows.draw, empty="no sales yet", follows=True, id="sale-rows"
             )
 
     def on_resize(self) -> None:
