@@ -1,6 +1,7 @@
 """What is known of all cells, from the frames they sent. Applies samples; asks nobody, and takes time as an argument."""
 
 import heapq
+from array import array
 from collections.abc import Iterable
 from typing import Final
 
@@ -34,7 +35,8 @@ class _Track:
         self.why = ""
         self.role = ""
         self.second = 0
-        self.points: dict[str, list[float]] = {name: [] for name in METRICS}
+        # Not lists: hundreds of cells with the objects of a minute each are more than a processor has at hand.
+        self.points: dict[str, array[float]] = {name: array("d") for name in METRICS}
         self.movers: list[Mover] = []
         self.values: dict[str, float] = {}
         self._pictured: CellPicture | None = None
@@ -45,9 +47,10 @@ class _Track:
         self.values = metrics.values(frame)
         second = frame.at // 1000
         for name, points in self.points.items():
-            # Lists in pictures do not change: each frame has new ones, which are not copied for the picture.
+            # What is in pictures does not change: each frame has new points, which are not copied for the picture.
             kept = points[:-1] if second == self.second else points[1 - POINTS :]
-            self.points[name] = [*kept, self.values[name]]
+            kept.append(self.values[name])
+            self.points[name] = kept
         self.second = second
         self.movers = [mover for name in MOVING if (mover := self._mover(name)) is not None]
 

@@ -1,5 +1,6 @@
 """What a screen shows: everything it needs, in values that do not change under it."""
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -16,7 +17,7 @@ class Histories(Mapping[str, list[float]]):
 
     __slots__ = ("_points", "_series")
 
-    def __init__(self, points: Mapping[str, list[float]], series: Sequence[Series] = ()) -> None:
+    def __init__(self, points: "Mapping[str, array[float]]", series: Sequence[Series] = ()) -> None:
         self._points = points
         self._series = series
 
@@ -25,7 +26,7 @@ class Histories(Mapping[str, list[float]]):
         for each in self._series:
             if each.name == name:
                 return each.history
-        return self._points[name]
+        return self._points[name].tolist()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._points.keys() | {each.name for each in self._series})
@@ -77,7 +78,7 @@ class Mover(msgspec.Struct, frozen=True, gc=False):
     before: float
     now: float
     score: float
-    history: list[float]
+    history: Sequence[float]
 
 
 class CellAlert(msgspec.Struct, frozen=True, gc=False):
