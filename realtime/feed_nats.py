@@ -73,6 +73,8 @@ class NatsFeed:
                 cb=partial(self._received, kind, subjects),
                 pending_msgs_limit=PENDING_MESSAGES,
             )
+        # The server knows of the subscriptions when this returns.
+        await self.client.flush()
 
     def watch(self, on_shown: OnShown) -> None:
         """Call `on_shown` from the event loop with every newer state."""

@@ -141,6 +141,9 @@ class Writer(Generic[S, C]):
     async def _load_for(self, slot: int, key: str, pending: _Pending) -> None:
         try:
             owned = await self.own(slot, key)
+            # It may have been dropped since: two memories of one aggregate would supersede each other.
+            while self._owned.get(key) is not owned and not self._stopped:
+                owned = await self.own(slot, key)
         except (LogUnavailable, Broken, Superseded) as error:
             self._queued -= 1
             pending.done(self._rules.refuse("unavailable", str(error)))
@@ -235,6 +238,8 @@ class Writer(Generic[S, C]):
                 pass
         finally:
             owned.task = None
+            if self._stopped:
+                self._refuse_queued(owned, "this writer has stepped down")
             if not owned.chain.version and self._owned.get(owned.key) is owned:
                 del self._owned[owned.key]
 

@@ -95,12 +95,12 @@ def muted(place: Place, event: MemberMuted) -> None:
 
 def banned(place: Place, event: MemberBanned) -> None:
     """Somebody may not write any more."""
-    room_of(place).banned.add(event.user)
+    room_of(place).banned[event.user] = None
 
 
 def unbanned(place: Place, event: MemberUnbanned) -> None:
     """Somebody may write again."""
-    room_of(place).banned.discard(event.user)
+    room_of(place).banned.pop(event.user, None)
 
 
 def slowed(place: Place, event: SlowModeSet) -> None:

@@ -137,7 +137,7 @@ class Room(msgspec.Struct, array_like=True):
     locked: bool = False
     slow_seconds: int = 0
     muted: dict[str, int] = {}
-    banned: set[str] = set()
+    banned: dict[str, None] = {}  # ordered, so that a snapshot has one form
     newest: list[Message] = []
     spoken: dict[int, int] = {}
 

@@ -116,3 +116,21 @@ async def test_a_log_that_raises_leaves_no_memory_ahead_of_it(stage, monkeypatch
         patched.setattr(stage.log, "append", broken)
         assert await stage.ask(5) == ["outcome_unknown"]
     assert await stage.ask(2) == [3]
+
+
+async def test_a_command_whose_memory_is_dropped_while_it_comes_finds_the_next_one(stage, monkeypatch):
+    """Two memories of one aggregate would take each other for another writer."""
+    own, dropped = stage.writer.own, []
+
+    async def dropping(slot: int, key: str) -> Any:
+        owned = await own(slot, key)
+        if not dropped:
+            dropped.append(stage.writer._owned.pop(key))
+            owned.state.sum = 1_000
+        return owned
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.writer, "own", dropping)
+        assert await stage.ask(1) == [1]
+    assert dropped
+    assert await stage.ask(2) == [3]
