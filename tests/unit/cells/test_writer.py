@@ -120,7 +120,8 @@ async def test_a_log_that_raises_leaves_no_memory_ahead_of_it(stage, monkeypatch
 
 async def test_a_command_whose_memory_is_dropped_while_it_comes_finds_the_next_one(stage, monkeypatch):
     """Two memories of one aggregate would take each other for another writer."""
-    own, dropped = stage.writer.own, []
+    own = stage.writer.own
+    dropped: list[Any] = []
 
     async def dropping(slot: int, key: str) -> Any:
         owned = await own(slot, key)
