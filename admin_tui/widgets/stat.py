@@ -1,65 +1,67 @@
 """One number that matters, large where there is room, with what it is made of below."""
 
-from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.content import Content
-from textual.widgets import Digits
+from typing import Final
 
-from admin_tui.widgets.drawn import Drawn
+from textual.content import Content
+from textual.widget import Widget
+
 from admin_tui.widgets.figures import DIM, STRONG, Figure, compact
 
-LARGE = 5
+LARGE: Final = 5
+# Three lines a sign. What is not here stands on the last line as it is.
+GLYPHS: Final = {
+    "0": ("┏━┓", "┃ ┃", "┗━┛"),
+    "1": ("╺┓ ", " ┃ ", "╺┻╸"),
+    "2": ("╺━┓", "┏━┛", "┗━╸"),
+    "3": ("╺━┓", " ━┫", "╺━┛"),
+    "4": ("╻ ╻", "┗━┫", "  ╹"),
+    "5": ("┏━╸", "┗━┓", "╺━┛"),
+    "6": ("┏━╸", "┣━┓", "┗━┛"),
+    "7": ("╺━┓", "  ┃", "  ╹"),
+    "8": ("┏━┓", "┣━┫", "┗━┛"),
+    "9": ("┏━┓", "┗━┫", "╺━┛"),
+}
 
 
-class Stat(Vertical):
-    """A name, a number, a note. Two lines high it is one line of text and the note."""
+class Stat(Widget):
+    """A name, a number, a note: five lines with large digits, or two lines of text."""
 
     DEFAULT_CSS = """
-    Stat { height: 5; width: 1fr; padding: 0 1 0 0; }
-    Stat > Digits { height: 3; width: 1fr; text-style: bold; }
-    Stat > .small { display: none; }
-    Stat.-small > Digits, Stat.-small > .head { display: none; }
-    Stat.-small > .small { display: block; }
+    Stat { height: 5; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, label: str, *, id: str | None = None) -> None:  # noqa: A002 - the framework's word
         super().__init__(id=id)
         self._label = label
-        self._wanted: tuple[Figure, float, str] = (Figure("-"), 0.0, STRONG)
-
-    def compose(self) -> ComposeResult:
-        yield Drawn(classes="head")
-        yield Digits("")
-        yield Drawn(classes="small")
-        yield Drawn(classes="note")
-
-    def on_mount(self) -> None:
-        self.query_one(".head", Drawn).show(Content.styled(self._label, DIM))
+        self._shown: tuple[float, Figure, Content, str] = (0.0, Figure("-"), Content(""), STRONG)
 
     def show(self, value: float, figure: Figure, note: Content | str = "", style: str = STRONG) -> None:
-        """Show the number; where it is too wide, show it shorter."""
-        self._wanted = (figure, value, style)
-        self.query_one(".note", Drawn).show(note if isinstance(note, Content) else Content.styled(note, DIM))
-        self._fit()
+        """Show the number; where it is too wide, it is drawn shorter."""
+        content = note if isinstance(note, Content) else Content.styled(note, DIM)
+        old = self._shown
+        if (value, figure, style) != (old[0], old[1], old[3]) or not content.is_same(old[2]):
+            self._shown = (value, figure, content, style)
+            self.refresh()
 
-    def on_resize(self) -> None:
-        self.set_class(self.size.height < LARGE, "-small")
-        self._fit()
-
-    def _fit(self) -> None:
-        figure, value, style = self._wanted
+    def render(self) -> Content:
+        """Return what there is room for."""
+        value, figure, note, style = self._shown
         room = self.size.width - 1
-        if len(self._label) + 1 + len(figure.number) > room:
+        head = Content.styled(self._label, DIM)
+        note = note.truncate(max(0, room), ellipsis=True)
+        if self.size.height >= LARGE:
+            text = figure.number if _width(figure.number) <= room else compact(value)
+            return Content("\n").join([head, *(Content.styled(line, style) for line in large(text)), note])
+        if len(self._label) + 1 + len(str(figure)) > room:
             figure = Figure(compact(value), figure.unit)
-        small = Content.assemble((self._label + " ", DIM), figure.content(style))
-        self.query_one(".small", Drawn).show(small)
-        digits = self.query_one(Digits)
-        text = self._wanted[0].number
-        text = compact(value) if _width(text) > room else text
-        if digits.value != text:
-            digits.update(text)
+        return Content("\n").join([Content.assemble(head, " ", figure.content(style)), note])
+
+
+def large(text: str) -> list[str]:
+    """Return three lines with large digits."""
+    signs = [GLYPHS.get(sign, (" " * len(sign), " " * len(sign), sign)) for sign in text]
+    return ["".join(sign[line] for sign in signs) for line in range(3)]
 
 
 def _width(text: str) -> int:
-    """Return how wide large digits are; points and commas are narrow."""
-    return sum(1 if character in ".,:" else 3 for character in text)
+    return sum(3 if sign in GLYPHS else 1 for sign in text)

@@ -1,9 +1,9 @@
-"""Sparklines and the bar of a sale's stock, by law and by example."""
+"""Sparklines, large digits and the bar of a sale's stock, by law and by example."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_tui.widgets import spark, stockbar
+from admin_tui.widgets import spark, stat, stockbar
 
 VALUES = st.lists(st.floats(min_value=0, max_value=1e9, allow_nan=False), max_size=80)
 
@@ -61,3 +61,16 @@ def test_parts_differ_in_sign_and_not_only_in_colour():
     bar = stockbar.bar(10, sold=5, held=2, stock=10).plain
 
     assert bar == "━━━━━╍╍───"
+
+
+@given(st.integers(min_value=0, max_value=10**9))
+def test_large_digits_are_three_lines_of_one_width(number):
+    lines = stat.large(f"{number:,}")
+
+    assert len({len(line) for line in lines}) == 1
+    assert len(lines) == 3
+    assert lines[2].count(",") == f"{number:,}".count(",")
+
+
+def test_every_digit_looks_different():
+    assert len(set(stat.GLYPHS.values())) == 10
