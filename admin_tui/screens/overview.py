@@ -44,6 +44,7 @@ STATS: Final = {
 }
 SALES_SHOWN: Final = 40
 TURNS: Final = 4
+SOON_MS: Final = 750
 # More cells than these need the room for themselves, unless the terminal is roomy.
 CROWD: Final = 100
 # So few leave the larger part of the screen to the sales.
@@ -71,6 +72,7 @@ class OverviewScreen(TopScreen):
         self._tiles = heat.Tiles()
         self._series = {name: series.Rolling(name, max if name == "p99" else sum) for name, _ in SPARKS}
         self._turn = 0
+        self._shown_at = 0
 
     def body(self) -> ComposeResult:
         self.set_class(len(self.picture.cells) > CROWD, "-crowd")
@@ -137,22 +139,34 @@ class OverviewScreen(TopScreen):
     # --- what is shown ---
 
     def show(self, picture: Picture) -> None:
-        self._turn = (self._turn + 1) % TURNS
-        if len(picture.cells) == 1:
-            self._show_all(picture)
-            if picture.focus is not None:
-                self._show_cell(picture.focus)
-            return
-        self._show_heat(picture)
-        if len(picture.cells) <= CROWD or picture.replay is not None:
-            self._show_all(picture)
-        else:
+        soon = 0 <= picture.at - self._shown_at < SOON_MS
+        self._shown_at = picture.at
+        if len(picture.cells) > CROWD and picture.replay is None and soon:
             self._listing.note(picture.cells)
-            # Each cell has news once a second. So have these parts, one after the other, that no picture takes long.
-            self._show_sparks(picture, SPARKS[self._turn :: TURNS])
-            (self._show_movers, self._show_alerts, self._show_sales, self._show_totals)[self._turn](picture)
+            self._show_turn(picture)
+        else:
+            self._show_all(picture)
+
+    def _show_turn(self, picture: Picture) -> None:
+        """Show one part of many cells. Each has news once a second, and no picture may take long: parts take turns."""
+        self._turn = (self._turn + 1) % TURNS
+        match self._turn:
+            case 1:
+                self._show_sparks(picture, SPARKS[::2])
+                self._show_sales(picture)
+            case 3:
+                self._show_sparks(picture, SPARKS[1::2])
+                self._show_totals(picture)
+                self._show_alerts(picture)
+                self._show_movers(picture)
+            case _:
+                self._show_heat(picture)
 
     def _show_all(self, picture: Picture) -> None:
+        if len(picture.cells) > 1:
+            self._show_heat(picture)
+        elif picture.focus is not None:
+            self._show_cell(picture.focus)
         self._show_totals(picture)
         self._show_sparks(picture)
         self._show_sales(picture)
@@ -256,16 +270,15 @@ class OverviewScreen(TopScreen):
         self.metric = names[(names.index(self.metric) + by) % len(names)]
 
     def on_screen_resume(self) -> None:
+        self._shown_at = 0
         super().on_screen_resume()
-        if self.is_mounted:
-            self._show_all(self.picture)
 
     def watch_pattern(self) -> None:
         super().watch_pattern()
         self._show_sales(self.picture)
 
     def watch_metric(self) -> None:
-        self.paint(self.picture)
+        self._show_heat(self.picture)
 
     def action_go_to(self, mode: str) -> None:
         """Show another mode, about the cell under the cursor."""

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 
 from admin_tui.metrics import METRICS
@@ -198,3 +199,13 @@ async def test_of_a_crowd_the_parts_take_turns_and_none_is_left_out():
             run.app.paint()
 
         assert number(run, "chat") == run.app.picture.totals.messages
+
+
+async def test_pictures_of_a_crowd_that_come_seldom_show_every_part_at_once():
+    async with watched(cells=101) as run:
+        picture = run.app.picture
+        for said in (1001, 1002, 1003, 1004):
+            totals = msgspec.structs.replace(picture.totals, messages=said)
+            picture = msgspec.structs.replace(picture, totals=totals, at=picture.at + 5000)
+            run.app.visible_screen.show(picture)
+            assert number(run, "chat") == said
