@@ -176,7 +176,7 @@ class HttpFeed:
                     update, coming, silent = coming.result(), None, 0.0
                     if update.t == "unsub":
                         return
-                    yield msgspec.convert(update.value, Frame)
+                    yield msgspec.json.decode(update.body, type=Frame)
                     continue
                 silent += LOOK_SECONDS
                 if client.closes:
@@ -186,7 +186,7 @@ class HttpFeed:
         except Disconnected as ended:
             if ended.code in _KEY_CODES:
                 yield Lost(REVOKED, final=True)
-        except msgspec.ValidationError as unreadable:
+        except msgspec.MsgspecError as unreadable:
             yield Lost(f"frames cannot be read: {unreadable}")
         finally:
             if coming is not None:

@@ -19,14 +19,19 @@ MAX_UNREAD: Final = 50_000
 class Update(msgspec.Struct, frozen=True):
     """What a channel tells: an event, a snapshot, or a signal, which moves nothing; `t` says which.
 
-    `reset`: the channel was made anew, and what was known of it is to be thrown away.
+    `body` is JSON as it came, and `value` what it says, decoded at each look. `reset`: the channel was made anew, and
+    what was known of it is to be thrown away.
     """
 
     channel: str
     position: int
-    value: Any
+    body: msgspec.Raw = msgspec.Raw(b"null")
     t: str = "snapshot"
     reset: bool = False
+
+    @property
+    def value(self) -> Any:
+        return msgspec.json.decode(self.body)
 
 
 class Place(msgspec.Struct):
@@ -92,10 +97,10 @@ class Places:
         else:
             self.by_name[channel] = Place(state.n, state.epoch, state.top)
             if place is not None and log:
-                updates.append(Update(channel, state.top, None, "reset", reset=True))
+                updates.append(Update(channel, state.top, t="reset", reset=True))
         self._names = {n: each for n, each in self._names.items() if each != channel} | {state.n: channel}
         if state.snapshot is not None and not (log and goes_on):
-            updates.append(Update(channel, state.top, state.snapshot))
+            updates.append(Update(channel, state.top, _raw(state.snapshot)))
         return updates
 
     def event(self, n: int, t: str, frame: Incoming) -> Update | Gap | None:
@@ -105,14 +110,14 @@ class Places:
         if name is None or place is None:
             return None
         if frame.s is None or frame.p is None:
-            return Update(name, place.last, msgspec.json.decode(frame.d), t)
+            return Update(name, place.last, frame.d, t)
         verdict = applies(place.last, frame.s, frame.p)
         if verdict is None:
             return Gap(name)
         if not verdict:
             return None
         place.last = frame.s
-        return Update(name, frame.s, msgspec.json.decode(frame.d), t)
+        return Update(name, frame.s, frame.d, t)
 
     def taken_off(self, told: TakenOff) -> Update | None:
         """Take that the server ended a subscription."""
@@ -122,7 +127,7 @@ class Places:
     def give_up(self, channel: str, code: str) -> Update | None:
         """Follow a channel no more, because the client may not."""
         place = self.leave(channel)
-        return None if place is None else Update(channel, place.last, {"code": code}, "unsub")
+        return None if place is None else Update(channel, place.last, _raw({"code": code}), "unsub")
 
 
 class Inbox:
@@ -164,3 +169,7 @@ class Inbox:
                 raise self._ended
             self._news.clear()
             await self._news.wait()
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
