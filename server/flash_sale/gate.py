@@ -69,10 +69,9 @@ class OpenGate:
         return [PASS] * len(entries)
 
 
-def sale_keys(cell: str, sale_id: str) -> tuple[str, str, str]:
-    """Return the keys of a sale's state, buyers and key digests."""
-    stem = f"{cell}:{{{sale_id}}}"
-    return f"{stem}:state", f"{stem}:buyers", f"{stem}:keys"
+def sale_key(cell: str, sale_id: str) -> str:
+    """Return the key of a sale's hash: one key, so that no part of it can be older than the rest."""
+    return f"{cell}:{{{sale_id}}}"
 
 
 class Script:
@@ -126,7 +125,7 @@ class ValkeyGate:
         index: dict[str, int] = {}
         for entry in entries:
             index.setdefault(entry.sale_id, len(index))
-        keys = [key for sale_id in index for key in sale_keys(self._cell, sale_id)]
+        keys = [sale_key(self._cell, sale_id) for sale_id in index]
         rate = self._rate
         if rate.interval_ms:
             keys += [f"{self._cell}:rate:hold:{entry.buyer_id}" for entry in entries]

@@ -7,6 +7,7 @@ change or within a quarter of a second, and rebuilt from the fold.
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -17,14 +18,17 @@ from redis.exceptions import RedisError
 
 from cells.engine.hot import Changed
 from server.flash_sale.decide import idle
-from server.flash_sale.gate import Script, sale_keys
+from server.flash_sale.gate import Script, sale_key
 from server.flash_sale.model import HoldExpired, HoldReleased, Sale, SaleMoved, UnitsHeld
 
 _log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 0.25
 CHUNK = 2_000
+DRAFT_SECONDS = 60
+"""How long a build that was not finished lies around."""
 T = TypeVar("T")
+_Field = tuple[str | bytes, str | int]
 _FAILURES = (RedisError, OSError, TimeoutError)
 
 
@@ -107,7 +111,7 @@ class Gatekeeper:
         for key in keys:
             shown = self._sales.get(key)
             if shown is None:
-                await self._client.delete(*sale_keys(self._cell, key))
+                await self._client.delete(sale_key(self._cell, key))
             elif shown.version == 0 or not await self._update(key, shown):
                 await self._build(key, shown)
                 self._touch(key)
@@ -121,31 +125,31 @@ class Gatekeeper:
         for buyer, units in buyers.items():
             args += (buyer, units)
         args += keys
-        shown.version = newest if await self._show(list(sale_keys(self._cell, key)), args) == 1 else 0
+        shown.version = newest if await self._show([sale_key(self._cell, key)], args) == 1 else 0
         return shown.version != 0
 
     async def _build(self, key: str, shown: _Shown) -> None:
-        """Write the whole fold; the epoch comes last, and until then everything passes."""
-        state, buyers, digests = sale_keys(self._cell, key)
+        """Write the whole fold beside the sale's hash, and put it in its place at once.
+
+        Under a name of this build alone: whatever another hand restores meanwhile is replaced as a whole.
+        """
+        place = sale_key(self._cell, key)
+        draft = f"{place}:{secrets.token_hex(8)}"
         sale, newest = shown.sale, shown.newest
         shown.buyers, shown.keys = {}, []
-        taken, known, head = list(sale.taken.items()), list(sale.keys), _state(sale)
-        await self._client.delete(state, buyers, digests)
-        for part in _chunks(taken):
-            await self._client.hset(buyers, mapping=dict(part))
-        for digest in _chunks(known):
-            await self._client.sadd(digests, *digest)
-        opened, available, limit = head
-        await self._client.hset(
-            state,
-            mapping={
-                "version": newest,
-                "open": opened,
-                "available": available,
-                "limit": limit,
-                "epoch": self._epoch,
-            },
-        )
+        opened, available, limit = _state(sale)
+        head: list[_Field] = [("version", newest), ("epoch", self._epoch)]
+        head += [("open", opened), ("available", available), ("limit", limit)]
+        taken: list[_Field] = [(f"b{buyer}", units) for buyer, units in sale.taken.items()]
+        known: list[_Field] = [(b"k" + digest, "") for digest in sale.keys]
+        await self._client.hset(draft, items=_flat(head))
+        await self._client.expire(draft, DRAFT_SECONDS)
+        for part in _chunks(taken + known):
+            await self._client.hset(draft, items=_flat(part))
+        async with self._client.pipeline(transaction=True) as both:
+            both.persist(draft)
+            both.rename(draft, place)
+            await both.execute()
         shown.version = newest
         _log.info("gate built", sale=key, buyers=len(taken), holds=len(known))
 
@@ -154,7 +158,7 @@ class Gatekeeper:
         watched = [(key, shown) for key, shown in self._sales.items() if shown.version]
         pipeline = self._client.pipeline(transaction=False)
         for key, _ in watched:
-            pipeline.hmget(sale_keys(self._cell, key)[0], "epoch", "version")
+            pipeline.hmget(sale_key(self._cell, key), "epoch", "version")
         for (key, shown), (epoch, version) in zip(watched, await pipeline.execute(), strict=True):
             if epoch != self._epoch.encode() or version != str(shown.version).encode():
                 shown.version = 0
@@ -179,6 +183,10 @@ def _collect(shown: _Shown, events: Iterable[object]) -> None:
                 shown.version = 0
             case _:
                 pass
+
+
+def _flat(fields: list[_Field]) -> list[str | bytes | int]:
+    return [each for field in fields for each in field]
 
 
 def _chunks(items: list[T]) -> Iterable[list[T]]:

@@ -3,18 +3,21 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from redis.asyncio import Redis
 
+from cells.engine.hot import Changed
 from fixtures.cell import find
 from fixtures.load import engines
 from fixtures.load.actors import Actor, NewProduct, NewSale, Price, Shop
 from fixtures.load.http import Client, target_of
 from fixtures.load.response import Response
 from fixtures.seed import sign_buyers, sign_merchant
-from server.flash_sale.gate import NO_RATE, Entry, Rate, ValkeyGate, sale_keys
+from server.flash_sale.gate import NO_RATE, Entry, Rate, ValkeyGate, sale_key
+from server.flash_sale.gatekeeper import Gatekeeper
+from server.flash_sale.model import Sale, UnitsHeld
 from tests.contracts.valkey_server import running_valkey
 from tests.integration.conftest import Cell
 
@@ -32,12 +35,12 @@ ONE_OF_EACH = {
 
 
 class Market:
-    """One sale of three units, its buyers, and the gate's keys in the hands of an administrator."""
+    """One sale of three units, its buyers, and its hash in the gate in the hands of an administrator."""
 
     def __init__(self, cell: Cell, client: Client, valkey: Redis, sale_id: str, buyers: list[Actor]) -> None:
         self.cell, self.client, self.valkey = cell, client, valkey
         self.sale_id, self.buyers = sale_id, buyers
-        self.keys = sale_keys(cell.config.cell, sale_id)
+        self.key = sale_key(cell.config.cell, sale_id)
 
     async def hold(self, buyer: int, quantity: int, key: str) -> Response:
         body = b'{"quantity":%d}' % quantity
@@ -58,7 +61,7 @@ class Market:
         return hold.body.partition(b'"hold_id":"')[2].partition(b'"')[0].decode()
 
     async def shown(self, field: str) -> str | None:
-        value = await self.valkey.hget(self.keys[0], field)
+        value = await self.valkey.hget(self.key, field)
         return value.decode() if isinstance(value, bytes) else value
 
     async def until_shown(self, field: str, value: str) -> None:
@@ -74,15 +77,13 @@ class Market:
             await asyncio.sleep(0.1)
         return series
 
-    async def copy(self) -> dict[str, bytes | None]:
-        return {key: await self.valkey.dump(key) for key in self.keys}
+    async def copy(self) -> bytes:
+        copied = await self.valkey.dump(self.key)
+        assert copied is not None
+        return copied
 
-    async def restore(self, copy: dict[str, bytes | None]) -> None:
-        for key, value in copy.items():
-            if value is None:
-                await self.valkey.delete(key)
-            else:
-                await self.valkey.restore(key, 0, value, replace=True)
+    async def restore(self, copied: bytes) -> None:
+        await self.valkey.restore(self.key, 0, copied, replace=True)
 
 
 @pytest.fixture
@@ -136,14 +137,14 @@ async def test_a_copy_that_shows_too_much_sells_nothing_twice(market: Market) ->
 async def test_an_emptied_gate_is_rebuilt_without_a_hand(market: Market) -> None:
     assert (await market.hold(0, 2, "a")).status == 201
     await market.until_shown("available", "1")
-    await market.valkey.delete(*market.keys)
+    await market.valkey.delete(market.key)
     await market.until_shown("available", "1")
-    assert await market.valkey.hget(market.keys[1], market.buyers[0].id) == b"2"
+    assert await market.valkey.hget(market.key, f"b{market.buyers[0].id}") == b"2"
 
 
 async def test_a_gate_written_by_another_hand_is_rebuilt(market: Market) -> None:
     await market.until_shown("available", "3")
-    await market.valkey.hset(market.keys[0], mapping={"available": 0, "version": 999})
+    await market.valkey.hset(market.key, mapping={"available": 0, "version": 999})
     await market.until_shown("available", "3")
     assert (await market.hold(0, 1, "a")).status == 201
 
@@ -159,7 +160,7 @@ async def test_a_repeat_passes_the_gate_after_the_sale_is_sold_out(market: Marke
 async def test_a_refusal_by_the_gate_reads_like_one_by_the_rules(market: Market) -> None:
     """Who says no makes no difference to the client."""
     assert (await market.hold(0, 2, "a")).status == 201
-    await market.valkey.delete(*market.keys)
+    await market.valkey.delete(market.key)
     by_rules = await market.hold(0, 1, "b")
     await market.until_shown("available", "1")
     by_gate = await market.hold(0, 1, "c")
@@ -208,17 +209,64 @@ async def scraped(client: Client) -> dict[str, float]:
     return {key: float(value) for key, _, value in (line.rpartition(" ") for line in lines)}
 
 
+class Meddling(Redis):
+    """Restores an old copy of a key behind every write of a hash."""
+
+    stale: tuple[Redis, str, bytes] | None = None
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        answer = await super().execute_command(*args, **options)
+        if self.stale is not None and args[0] == "HSET":
+            valkey, key, copied = self.stale
+            await valkey.restore(key, 0, copied, replace=True)
+        return answer
+
+
+@pytest.fixture
+async def valkey() -> AsyncIterator[Redis]:
+    with running_valkey() as url:
+        client = Redis.from_url(url)
+        yield client
+        await client.aclose()
+
+
+async def until_version(valkey: Redis, key: str, version: bytes) -> None:
+    async with asyncio.timeout(REPAIR_SECONDS):
+        while await valkey.hget(key, "version") != version:  # noqa: ASYNC110 - another process has it
+            await asyncio.sleep(0.005)
+
+
+async def test_an_old_copy_restored_in_the_middle_of_a_rebuild_is_replaced_whole(valkey: Redis) -> None:
+    """Else the newest version would stand over keys that lack a granted one, and its repeat would be refused."""
+    key = sale_key("t", "sal_1")
+    sale = Sale(id="sal_1", state="open", stock=2, per_buyer_limit=2)
+    meddler = Meddling(unix_socket_path=valkey.connection_pool.connection_kwargs["path"])
+    keeper = Gatekeeper(meddler, "t", 1)
+    keeping = asyncio.create_task(keeper.run())
+    keeper.loaded(Changed("sal_1", sale, 1, 1, []))
+    await until_version(valkey, key, b"1")
+    copied = await valkey.dump(key)
+    assert copied is not None
+
+    held = UnitsHeld("hld_1", "usr_a", (1, 2), b"granted", 0, 0)
+    sale.held, sale.keys[held.key], sale.taken["usr_a"] = 2, held.hold_id, 2
+    meddler.stale = (valkey, key, copied)
+    await valkey.delete(key)
+    keeper.changed(Changed("sal_1", sale, 2, 2, [held]))
+    await until_version(valkey, key, b"2")
+    keeping.cancel()
+
+    asked = [Entry("sal_1", "usr_a", 2, each, 2) for each in (b"granted", b"another")]
+    answers = await ValkeyGate(valkey, "t", NO_RATE).check(asked)
+    assert [each.code for each in answers] == ["", "limit_reached"]
+    assert await valkey.keys("*") == [key.encode()]
+    await meddler.aclose()
+
+
 class TestTheScript:
     """What the script answers, asked directly: pass, not open, limit reached, sold out, rate limited."""
 
     OPEN: ClassVar[dict[str, int]] = {"epoch": 7, "version": 5, "open": 1, "available": 2, "limit": 3}
-
-    @pytest.fixture
-    async def valkey(self) -> AsyncIterator[Redis]:
-        with running_valkey() as url:
-            client = Redis.from_url(url)
-            yield client
-            await client.aclose()
 
     async def ask(self, valkey: Redis, *entries: Entry, rate: Rate = NO_RATE) -> list[str]:
         return [verdict.code for verdict in await ValkeyGate(valkey, "t", rate).check(list(entries))]
@@ -227,10 +275,8 @@ class TestTheScript:
         return Entry("sal_1", buyer, quantity, key, known)
 
     async def show(self, valkey: Redis, **changed: int) -> None:
-        state, buyers, keys = sale_keys("t", "sal_1")
-        await valkey.hset(state, mapping=dict((self.OPEN | changed).items()))
-        await valkey.hset(buyers, "usr_full", 3)
-        await valkey.sadd(keys, b"granted")
+        fields: dict[str, int | str] = {**self.OPEN, **changed, "busr_full": 3, "kgranted": ""}
+        await valkey.hset(sale_key("t", "sal_1"), items=[each for field in fields.items() for each in field])
 
     async def test_an_unknown_sale_passes(self, valkey: Redis) -> None:
         assert await self.ask(valkey, self.entry(), self.entry("usr_b")) == ["", ""]

@@ -1,5 +1,6 @@
 -- Turns away holds that cannot succeed. Reads what the writer last showed; takes nothing itself.
--- KEYS: for each sale: state (hash), buyers (hash: buyer -> units), keys (set of key digests); then, with a rate, one rate key an entry.
+-- KEYS: the hash of each sale (fields: version, open, available, limit, epoch, b<buyer>: units, k<key digest>);
+--       then, with a rate, one rate key an entry.
 -- ARGV: number of sales, now (ms), rate interval (ms a request; 0: no limit), burst (ms),
 --       then four an entry: index of the sale, buyer, quantity, key digest.
 -- Returns the version of each sale (-1: unknown), then two an entry: verdict and retry after (ms).
@@ -9,7 +10,7 @@ local sales = tonumber(ARGV[1])
 local now, interval, burst = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local out, state = {}, {}
 for i = 1, sales do
-  local s = redis.call('HMGET', KEYS[3 * i - 2], 'version', 'open', 'available', 'limit')
+  local s = redis.call('HMGET', KEYS[i], 'version', 'open', 'available', 'limit')
   if s[1] then
     state[i] = { open = s[2] == '1', available = tonumber(s[3]), limit = tonumber(s[4]) }
     out[i] = tonumber(s[1])
@@ -17,7 +18,7 @@ for i = 1, sales do
     out[i] = -1
   end
 end
-local rate_key = 3 * sales
+local rate_key = sales
 for a = 5, #ARGV, 4 do
   rate_key = rate_key + 1
   local verdict, retry = 0, 0
@@ -37,13 +38,13 @@ for a = 5, #ARGV, 4 do
     local short = 0
     if not s.open then
       short = 1
-    elseif tonumber(redis.call('HGET', KEYS[3 * i - 1], ARGV[a + 1]) or 0) + quantity > s.limit then
+    elseif tonumber(redis.call('HGET', KEYS[i], 'b' .. ARGV[a + 1]) or 0) + quantity > s.limit then
       short = 2
     elseif quantity > s.available then
       short = 3
     end
     -- A repeat of a granted hold must reach the writer, which has its answer.
-    if short > 0 and redis.call('SISMEMBER', KEYS[3 * i], ARGV[a + 3]) == 0 then verdict = short end
+    if short > 0 and redis.call('HEXISTS', KEYS[i], 'k' .. ARGV[a + 3]) == 0 then verdict = short end
   end
   out[#out + 1] = verdict
   out[#out + 1] = retry
