@@ -72,12 +72,12 @@ def show(cell: CellStatus) -> None:
     click.echo(f"\n{cell.id}  {state}  realtime {cell.realtime}")
     if cell.reason:
         click.echo(f"  {click.style('why:', fg='red')} {cell.reason}")
-    click.echo(f"  {'process':<10} {'pid':>8}  {'state':<11} {'restarts':>8} {'memory':>10}")
+    click.echo(f"  {'process':<10} {'pid':>8}  {'state':<11} {'restarts':>8} {'memory':>10} {'cpu':>5}")
     for process in cell.processes:
         state = click.style(f"{process.state:<11}", fg=COLOURS.get(process.state, "red"))
         memory = f"{process.rss / 2**20:.1f} MiB"
         click.echo(
-            f"  {process.name:<10} {process.pid or '-':>8}  {state} {process.restarts:>8} {memory:>10}"
+            f"  {process.name:<10} {process.pid or '-':>8}  {state} {process.restarts:>8} {memory:>10} {process.cpu:>4.0%}"
         )
     total = sum(process.rss for process in cell.processes)
     click.echo(f"  {'all':<10} {'':>8}  {'':<11} {'':>8} {f'{total / 2**20:.1f} MiB':>10}")

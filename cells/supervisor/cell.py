@@ -10,7 +10,7 @@ import msgspec
 
 from cells.config import CellConfig
 from cells.settings import Settings
-from cells.supervisor import assembly, errands, memory, stream
+from cells.supervisor import assembly, errands, stream, usage
 from cells.supervisor.child import Child, Launch
 from cells.supervisor.console import Console
 from cells.supervisor.engines.external import External
@@ -59,7 +59,7 @@ class Cell:
         self._changed = asyncio.Event()
         self._children: dict[str, Child] = {}
         self._relief = Relief(self._children, self._successor, self._changed, console)
-        self._memory = memory.Meter()
+        self._meter = usage.Meter()
         self._tasks_log = LogFile(layout.logs / f"{layout.cell_name}-tasks.log")
         self._migrated = False
         self._unstuck_at = -UNSTICK_SECONDS
@@ -302,6 +302,7 @@ class Cell:
 
     def status(self) -> CellStatus:
         config = self.config
+        self._meter.forget_all_but({child.pid for child in self._children.values()})
         return CellStatus(
             id=config.cell,
             state=self.state,
@@ -314,9 +315,16 @@ class Cell:
 
     def _describe(self, child: Child) -> ProcessStatus:
         """Shared pages of Postgres are counted once, with the PSS of its process tree."""
-        rss = self._memory.of_tree(child.pid, proportional=child.name == "postgres") if child.pid else 0
+        proportional = child.name == "postgres"
+        taken = self._meter.of_tree(child.pid, proportional=proportional) if child.pid else usage.Usage()
         return ProcessStatus(
-            child.name, child.pid, child.state, child.restarts, rss, child.detail[:DETAIL_CHARS]
+            child.name,
+            child.pid,
+            child.state,
+            child.restarts,
+            taken.rss,
+            child.detail[:DETAIL_CHARS],
+            round(taken.cpu, 4),
         )
 
     def restart(self, name: str | None) -> str:

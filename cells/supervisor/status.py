@@ -4,7 +4,7 @@ import msgspec
 
 
 class ProcessStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A process of a cell. `rss` in bytes; for postgres the PSS of its process tree.
+    """A process of a cell. `rss` in bytes; for postgres the PSS of its process tree. `cpu`: its share of one core.
 
     `detail` is what the process says beside its state, or how it ended, and is left out where it is empty.
     """
@@ -15,6 +15,7 @@ class ProcessStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     restarts: int
     rss: int
     detail: str = ""
+    cpu: float = 0.0
 
 
 class CellStatus(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -154,7 +154,7 @@ def brief_alert(alert: words.Alert) -> words.Alert:
 
 
 def process_rows(status: CellStatus | None, cpu: dict[int, float]) -> list[words.ProcessRow]:
-    """Return the processes in the order of the supervisor."""
+    """Return the processes in the order of the supervisor, whose measure of `cpu` stands for those that say none."""
     if status is None:
         return []
     return [
@@ -166,7 +166,7 @@ def process_rows(status: CellStatus | None, cpu: dict[int, float]) -> list[words
             process.pid,
             process.restarts,
             process.rss,
-            round(cpu.get(process.pid, 0.0), 4),
+            round(cpu.get(process.pid, process.cpu), 4),
         )
         for key, process in alerts.numbered(status.processes)
     ]

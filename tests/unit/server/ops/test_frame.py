@@ -18,8 +18,8 @@ STATUS = CellStatus(
     "http://a",
     "ws://a",
     [
-        ProcessStatus("nats", 11, "running", 0, 100),
-        ProcessStatus("api", 12, "running", 2, 200),
+        ProcessStatus("nats", 11, "running", 0, 100, cpu=0.5),
+        ProcessStatus("api", 12, "running", 2, 200, cpu=0.75),
         ProcessStatus("api", 13, "restarting", 3, 0, "killed by\x1b SIGKILL"),
     ],
     "api is away",
@@ -45,7 +45,7 @@ def test_a_live_frame_has_all_there_is():
     assert (shown.at, shown.position, shown.first, shown.last) == (T0 + 1_000, 8, 1, 9)
     assert [series.name for series in shown.series] == [*words.LOG_SERIES, *words.TELEMETRY_SERIES]
     assert [(p.name, p.kind, p.state, p.cpu) for p in shown.processes] == [
-        ("nats", "engine", "running", 0.0),
+        ("nats", "engine", "running", 0.5),
         ("api", "role", "running", 0.25),
         ("api-2", "role", "restarting", 0.0),
     ]

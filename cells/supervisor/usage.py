@@ -1,4 +1,4 @@
-"""Resident memory of processes, in bytes."""
+"""What processes take: resident memory in bytes, and of the processor."""
 
 import contextlib
 import os
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import psutil
 
 FRESH_SECONDS = 5.0
@@ -16,34 +17,64 @@ _LISTS_CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 _PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """What a process and its descendants take. `cpu_seconds` since they were started, those that ended included."""
+
+    rss: int = 0
+    cpu_seconds: float = 0.0
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """`rss` in bytes, `cpu` as a share of one core since the measurement before; 0 at the first one."""
+
+    rss: int = 0
+    cpu: float = 0.0
+
+
+class _Measured(msgspec.Struct, frozen=True):
+    at: float
+    taken: Taken
+    usage: Usage
+
+
 class Meter:
     """Measures trees of processes, each at most every 5 s: somebody may ask for them every second."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._known: dict[int, tuple[float, int]] = {}
+        self._known: dict[int, _Measured] = {}
 
-    def of_tree(self, pid: int, *, proportional: bool) -> int:
-        """Like the function of that name, or what it answered a moment ago."""
+    def of_tree(self, pid: int, *, proportional: bool) -> Usage:
+        """Answer what the tree of a process takes, now or a moment ago; `proportional` as for `of_tree`."""
         now = self._monotonic()
-        self._known = {key: found for key, found in self._known.items() if now - found[0] < FRESH_SECONDS}
-        if pid not in self._known:
-            self._known[pid] = (now, of_tree(pid, proportional=proportional))
-        return self._known[pid][1]
+        known = self._known.get(pid)
+        if known is None or now - known.at >= FRESH_SECONDS:
+            taken = of_tree(pid, proportional=proportional)
+            cpu = 0.0
+            if known is not None:
+                cpu = max(0.0, taken.cpu_seconds - known.taken.cpu_seconds) / (now - known.at)
+            known = self._known[pid] = _Measured(now, taken, Usage(taken.rss, cpu))
+        return known.usage
+
+    def forget_all_but(self, pids: set[int]) -> None:
+        """Forget processes that ended: their numbers may come again."""
+        self._known = {pid: known for pid, known in self._known.items() if pid in pids}
 
 
-def of_tree(pid: int, *, proportional: bool) -> int:
-    """Memory of the process and its descendants.
+def of_tree(pid: int, *, proportional: bool) -> Taken:
+    """Measure a process and its descendants; nothing for one that ended.
 
     `proportional` divides shared pages among their users (PSS): the sum of the resident sizes of Postgres would
     count its shared buffers once a process.
     """
-    total = 0
+    rss, seconds = 0, 0.0
     with contextlib.suppress(psutil.Error):
         for process in _tree(psutil.Process(pid)):
             with contextlib.suppress(psutil.Error):
-                total += _proportional(process) if proportional else int(process.memory_info().rss)
-    return total
+                rss += _proportional(process) if proportional else int(process.memory_info().rss)
+                times = process.cpu_times()
+                seconds += times.user + times.system + times.children_user + times.children_system
+    return Taken(rss, seconds)
 
 
 def _tree(root: psutil.Process) -> list[psutil.Process]:
