@@ -6,6 +6,7 @@ from typing import NamedTuple
 from textual.content import Content
 
 from admin_tui.wire import Price
+from cells.kernel.money import shown
 
 DIM = "$foreground-muted"
 FAINT = "$foreground-disabled"
@@ -17,7 +18,6 @@ WARN = "$warning"
 BAD = "$error"
 
 KIB = 1024
-CURRENCY_DIGITS = {"JPY": 0, "KRW": 0, "BHD": 3, "KWD": 3, "TND": 3}
 
 STATES: dict[str, tuple[str, str]] = {
     "draft": ("○", DIM),
@@ -120,8 +120,7 @@ def day(ms: int | None) -> str:
 
 def money(price: Price) -> str:
     """Return the amount in major units, with as many digits as the currency has."""
-    digits = CURRENCY_DIGITS.get(price.currency, 2)
-    return f"{price.amount / 10**digits:,.{digits}f} {price.currency[:3]}"
+    return shown(price.amount, price.currency[:3])
 
 
 def state(name: str) -> Content:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cells.engine.leadership import WriterElected
-from cells.kernel.money import Money
+from cells.kernel.money import Money, shown
 from cells.log.port import Stored
 from server.accounts import model as accounts
 from server.accounts import operators
@@ -96,8 +96,8 @@ def quoted(text: str) -> str:
 
 
 def money(amount: Money) -> str:
-    """Return an amount. Minor units are hundredths nearly everywhere."""
-    return f"{amount.amount / 100:.2f} {amount.currency}"
+    """Return an amount in major units."""
+    return shown(amount.amount, amount.currency)
 
 
 def units(numbers: tuple[int, ...]) -> str:
