@@ -1,8 +1,9 @@
 """The channels of one hub: who is subscribed, and who is written to next.
 
-Small audiences are written to at once. Big ones wait for the broadcaster, which gives the loop a turn after
-every SENDS_BETWEEN_YIELDS writes, so that a conversation is never queued behind a room; what arrives
-in a room meanwhile goes out with its next turn, several events to a frame.
+Small audiences are written to at once. Big ones wait for the broadcaster, which sweeps over the room for as long as
+somebody lacks something, and writes to each all that it lacks at that moment, several events to a frame. What arrives
+during a sweep goes out with it to those who come later in it. After every SENDS_BETWEEN_YIELDS writes the loop has a
+turn, so that a conversation is never queued behind a room.
 """
 
 import asyncio
@@ -13,10 +14,12 @@ from realtime.channels import ChannelName
 from realtime.events import Event, Shown
 from realtime.latest import LatestChannel
 from realtime.log_channel import LogChannel
-from realtime.packet import Packet, packed
+from realtime.packet import Packet
 from realtime.subscriber import Subscriber
 
-SENDS_BETWEEN_YIELDS: Final = 256
+SMALL_AUDIENCE: Final = 256
+# A message needs some ten turns of the loop on its way in and out, and a write takes about 8 µs.
+SENDS_BETWEEN_YIELDS: Final = 16
 
 Channel = LatestChannel | LogChannel
 
@@ -151,17 +154,17 @@ class Hub:
             self._on_behind(channel)
 
     def flush(self, channel: LogChannel) -> None:
-        """Send what waits in a channel, now or in its turn."""
-        if not channel.waiting:
+        """Send what subscribers lack, now or in its turn."""
+        if not channel.fresh:
             return
-        if channel.sending or len(channel.subscribers) > SENDS_BETWEEN_YIELDS:
+        if channel.sending or len(channel.subscribers) > SMALL_AUDIENCE:
             self._waiting[channel] = None
             self._changed.set()
             return
         now = self._clock()
-        for packet in packed((each.s, each.text) for each in channel.batch()):
-            for subscriber in list(channel.subscribers):
-                subscriber.deliver(packet, now)
+        for subscriber in list(channel.subscribers):
+            _bring_up_to_date(channel, subscriber, now)
+        channel.sent(channel.top)
 
     def signal(self, channel: LogChannel, packet: Packet, *, but: str | None = None) -> None:
         """Send what counts only now to the subscribers, those of the account `but` left out."""
@@ -217,19 +220,30 @@ class Hub:
         self._mark(channel)
 
     async def _broadcast_log(self, channel: LogChannel) -> None:
+        """Sweep once. Who lacks something at its end has the next sweep."""
         channel.sending = True
+        begin, now, written = channel.top, self._clock(), 0
         try:
-            packets = packed((each.s, each.text) for each in channel.batch())
-            audience = list(channel.subscribers)
-            for packet in packets:
-                now = self._clock()
-                for count, subscriber in enumerate(audience, 1):
-                    if subscriber in channel.subscribers:
-                        subscriber.deliver(packet, now)
-                    if count % SENDS_BETWEEN_YIELDS == 0:
+            for subscriber in list(channel.subscribers):
+                if _bring_up_to_date(channel, subscriber, now):
+                    written += 1
+                    if written % SENDS_BETWEEN_YIELDS == 0:
                         await asyncio.sleep(0)
+                        now = self._clock()
+            channel.sent(begin)
         finally:
             channel.sending = False
+
+
+def _bring_up_to_date(channel: LogChannel, subscriber: Subscriber, now: int) -> bool:
+    """Send what a subscriber lacks, if it still is one; answers whether that was anything."""
+    position = channel.subscribers.get(subscriber)
+    if position is None or position >= channel.top:
+        return False
+    channel.subscribers[subscriber] = channel.top
+    for packet in channel.packets(position):
+        subscriber.deliver(packet, now)
+    return True
 
 
 def _ignore(_channel: LogChannel) -> None:

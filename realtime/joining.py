@@ -167,12 +167,12 @@ class Joining:
 
     @staticmethod
     def _placed(entrance: _Entrance) -> _Entrance:
-        """Answer where a client starts that has no place of its own: behind the last event told."""
+        """Answer where a client starts that has no place of its own: behind the newest event."""
         if entrance.position >= 0:
             return entrance
-        told = entrance.channel.told
-        state = msgspec.structs.replace(entrance.state, top=told)
-        return msgspec.structs.replace(entrance, state=state, position=told)
+        top = entrance.channel.top
+        state = msgspec.structs.replace(entrance.state, top=top)
+        return msgspec.structs.replace(entrance, state=state, position=top)
 
     def _outcome(self, peer: Peer, wanted: Wanted, found: _Found) -> Joined | NotJoined:
         match found:
@@ -209,7 +209,7 @@ class Joining:
         missed = channel.after(entrance.position)
         if missed is not None and _size(missed) <= CHUNK_BYTES:
             self._write(peer, missed)
-            self._go_live(peer, channel)
+            self._go_live(peer, channel, entrance.position)
             self._hub.release(channel, peer)
             return
         if peer.catching is None:
@@ -228,9 +228,10 @@ class Joining:
         if catching is not None:
             catching.cancel()
 
-    def _go_live(self, peer: Peer, channel: LogChannel) -> None:
+    def _go_live(self, peer: Peer, channel: LogChannel, position: int) -> None:
+        """Let live events follow for one who was at `position` and was just written all that the channel has."""
         if not peer.session.closed:
-            channel.subscribers[peer] = None
+            channel.subscribers[peer] = max(position, channel.top)
             self._whereabouts.changed(channel)
 
     async def _catch_up(self, peer: Peer, entrance: _Entrance) -> None:
@@ -241,12 +242,12 @@ class Joining:
                 entries = channel.after(position)
                 if entries is not None and _size(entries) <= CHUNK_BYTES:
                     self._write(peer, entries)
-                    self._go_live(peer, channel)
+                    self._go_live(peer, channel, position)
                     return
                 if entries is None:
                     page = page or await self._logs.page(channel.name, position, None, PAGE)
-                    # What subscribers were not told yet comes live.
-                    known = (each for each in page.events if each.s <= channel.told)
+                    # What the channel has not taken yet comes live.
+                    known = (each for each in page.events if each.s <= channel.top)
                     entries, page = [entry(channel.n, each) for each in known], None
                     if not entries or entries[0].p != position:
                         break

@@ -3,6 +3,7 @@
 Pure: who reads what is missing, and who writes to whom, is decided around it.
 """
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 from itertools import pairwise
@@ -13,6 +14,7 @@ import msgspec
 from realtime import protocol
 from realtime.channels import ChannelName
 from realtime.events import REDACTS, Event
+from realtime.packet import Packet, packed
 from realtime.subscriber import Subscriber
 
 RING: Final = 256
@@ -37,14 +39,16 @@ def entry(n: int, event: Event) -> Entry:
 class LogChannel:
     """The newest RING events of a channel, without a gap, up to `top`.
 
-    Subscribers were sent everything up to `told`; the entries after it wait in `waiting`. `behind` tells that
-    an event after `top` exists that is not here.
+    `subscribers` tells up to where each was sent everything; what some of them lack is in `fresh`. `behind` tells
+    that an event after `top` exists that is not here.
     """
 
     __slots__ = (
+        "_packets",
         "_ring",
         "behind",
         "epoch",
+        "fresh",
         "heard",
         "n",
         "name",
@@ -53,9 +57,7 @@ class LogChannel:
         "receipts",
         "sending",
         "subscribers",
-        "told",
         "top",
-        "waiting",
     )
 
     def __init__(self, name: ChannelName, n: int) -> None:
@@ -63,17 +65,17 @@ class LogChannel:
         self.n = n
         self.epoch: str | None = None  # None until it was opened
         self.top = 0
-        self.told = 0
         self.heard = 0  # the newest position that anybody spoke of
         self.behind = False
         self.sending = False
         self.people = False  # whether presence tells who is here
         self.receipts = False  # whether cursors mean something here
-        self.waiting: list[Entry] = []
-        self.subscribers: dict[Subscriber, None] = {}
+        self.fresh: list[Entry] = []
+        self.subscribers: dict[Subscriber, int] = {}
         # Who wants the channel kept: subscribers, those who catch up, those who are being let in.
         self.readers: dict[Subscriber, int] = {}
         self._ring: deque[Entry] = deque(maxlen=RING)
+        self._packets: dict[int, list[Packet]] = {}
 
     @property
     def opened(self) -> bool:
@@ -83,7 +85,7 @@ class LogChannel:
     def open(self, epoch: str, top: int) -> None:
         """Start at `top`, as answered by the source; events heard of meanwhile are missing."""
         self.epoch = epoch
-        self.top = self.told = top
+        self.top = top
         self.behind = self.heard > top
 
     def take(self, events: Iterable[Event]) -> None:
@@ -97,7 +99,8 @@ class LogChannel:
                 if event.t in REDACTS:
                     self._ring.clear()
                 self._ring.append(made)
-                self.waiting.append(made)
+                self.fresh.append(made)
+                self._packets.clear()
                 self.top = event.s
         self.behind = self.opened and self.heard > self.top
 
@@ -106,20 +109,25 @@ class LogChannel:
         self.heard = max(self.heard, top)
         self.behind = self.opened and self.heard > self.top
 
-    def batch(self) -> list[Entry]:
-        """Answer what waits and count it as told: it is to be sent to all subscribers of this moment."""
-        waiting, self.waiting = self.waiting, []
-        self.told = self.top
-        return waiting
+    def packets(self, position: int) -> list[Packet]:
+        """Answer what a subscriber lacks that was sent everything up to `position`, made once for all who are there."""
+        found = self._packets.get(position)
+        if found is None:
+            lacking = self.fresh[bisect_right(self.fresh, position, key=_position) :]
+            found = self._packets[position] = packed((each.s, each.text) for each in lacking)
+        return found
+
+    def sent(self, position: int) -> None:
+        """Take that every subscriber was sent everything up to `position`."""
+        del self.fresh[: bisect_right(self.fresh, position, key=_position)]
 
     def after(self, position: int) -> list[Entry] | None:
-        """Answer the entries after `position` up to `told`; None when they are not all here."""
-        if position >= self.told:
+        """Answer the entries after `position`; None when they are not all here."""
+        if position >= self.top:
             return []
         found: list[Entry] = []
         for each in reversed(self._ring):
-            if each.s <= self.told:
-                found.append(each)
+            found.append(each)
             if each.p == position:
                 found.reverse()
                 return found
@@ -140,6 +148,10 @@ class LogChannel:
             return None
         chosen = older[-limit:]
         return protocol.Items(tuple(_item(each) for each in chosen), more=chosen[0].p != 0)
+
+
+def _position(each: Entry) -> int:
+    return each.s
 
 
 def _item(each: Entry) -> protocol.Item:

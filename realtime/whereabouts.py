@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from realtime import protocol
@@ -63,7 +64,7 @@ class Whereabouts:
         """Answer the presence of a channel for somebody who comes just now."""
         if not channel.name.family.presence:
             return None
-        own = _own(channel, {**channel.subscribers, coming: None})
+        own = _own(channel, channel.subscribers.keys() | {coming})
         return _body(channel, self._board.total(channel.name.key, own))
 
     async def run(self) -> None:
@@ -85,7 +86,7 @@ class Whereabouts:
                 self._left.add(key)
                 self._told.pop(key, None)
                 continue
-            here = self._board.total(key, _own(channel, channel.subscribers))
+            here = self._board.total(key, _own(channel, channel.subscribers.keys()))
             last, at = self._told.get(key, (Here(), now - TOLD_MS))
             if here == last:
                 self._dirty.discard(key)
@@ -102,7 +103,7 @@ class Whereabouts:
             parts = dict.fromkeys(self._left, Here())
             for channel in self._hub.logs():
                 if channel.name.family.presence and channel.subscribers:
-                    parts[channel.name.key] = _own(channel, channel.subscribers)
+                    parts[channel.name.key] = _own(channel, channel.subscribers.keys())
         self._left.clear()
         for message in told(self._node, parts):
             await self._source.presence(message)
@@ -111,7 +112,7 @@ class Whereabouts:
         return self._hub.log(keyed(key))
 
 
-def _own(channel: LogChannel, subscribers: dict[Subscriber, None]) -> Here:
+def _own(channel: LogChannel, subscribers: AbstractSet[Subscriber]) -> Here:
     people: set[str] = set()
     if channel.people:
         people = {each.user for each in subscribers if each.user is not None}

@@ -21,7 +21,9 @@ def opened(top: int = 0) -> LogChannel:
 
 
 def told(channel: LogChannel) -> list[int]:
-    return [each.s for each in channel.batch()]
+    found = [each.s for each in channel.fresh]
+    channel.sent(channel.top)
+    return found
 
 
 def test_events_in_order_are_told_once():
@@ -58,7 +60,7 @@ def test_what_came_before_it_was_opened_is_missing_and_not_lost():
 def test_an_entry_is_the_event_as_clients_get_it():
     channel = opened()
     channel.take([Event(9, 0, 'say "hi"', b'{"text":"x"}')])
-    [made] = channel.batch()
+    [made] = channel.fresh
 
     assert json.loads(made.text) == {"n": 3, "s": 9, "p": 0, "t": 'say "hi"', "d": {"text": "x"}}
 
@@ -69,25 +71,36 @@ def test_an_entry_is_the_event_as_clients_get_it():
 def test_what_follows_a_position_is_here_or_it_is_not(position, found):
     channel = opened(5)
     channel.take([event(6), event(7), event(8)])
-    channel.batch()
     after = channel.after(position)
 
     assert found == (None if after is None else [each.s for each in after])
 
 
-def test_what_waits_is_not_handed_out_before_its_turn():
-    channel = opened()
-    channel.take([event(1), event(2)])
-    channel.batch()
-    channel.take([event(3)])
+def test_a_subscriber_is_owed_what_came_after_its_position_in_one_frame():
+    channel = opened(5)
+    channel.take([event(6), event(7), event(8)])
 
-    assert [each.s for each in channel.after(0) or []] == [1, 2]
+    [for_both] = channel.packets(6)
+    assert [each["s"] for each in json.loads(for_both.payload)] == [7, 8]
+    assert for_both.position == 8
+    assert channel.packets(6)[0] is for_both
+    assert channel.packets(8) == []
+    channel.take([event(9)])
+    assert [each["s"] for each in json.loads(channel.packets(6)[0].payload)] == [7, 8, 9]
+
+
+def test_what_all_have_is_owed_to_nobody():
+    channel = opened(5)
+    channel.take([event(6), event(7), event(8)])
+    channel.sent(7)
+
+    assert [each.s for each in channel.fresh] == [8]
+    assert [each.s for each in channel.after(5) or []] == [6, 7, 8]
 
 
 def test_a_position_between_two_events_is_none():
     channel = opened()
     channel.take([event(10, 0), event(20, 10)])
-    channel.batch()
 
     assert channel.after(15) is None
 
@@ -95,7 +108,6 @@ def test_a_position_between_two_events_is_none():
 def test_the_ring_keeps_the_newest():
     channel = opened()
     channel.take([event(i) for i in range(1, RING + 11)])
-    channel.batch()
 
     assert channel.after(9) is None
     assert len(channel.after(10) or []) == RING
@@ -121,7 +133,7 @@ def test_what_was_taken_back_is_not_served_from_memory():
     """A deleted message reached those who were there; whoever comes later asks the source, which has no text of it."""
     channel = opened(0)
     channel.take([event(1, 0), event(2, 1), Event(3, 2, "deleted", b'{"id":"msg_1"}')])
-    assert [entry.s for entry in channel.batch()] == [1, 2, 3]
+    assert [entry.s for entry in channel.fresh] == [1, 2, 3]
 
     assert channel.after(0) is None
     assert channel.items(None, 2) is None
