@@ -8,13 +8,21 @@ HEADERS: Final = {
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
         "font-src 'self'; connect-src 'self' ws://127.0.0.1:* ws://localhost:*; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with less, browsers send forms without an Origin
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+FOCUS: Final = """// The terminal takes the keys as soon as it is connected, without a click.
+new MutationObserver((_changes, observer) => {
+  if (document.body?.classList.contains("-loaded")) {
+    observer.disconnect();
+    document.querySelector(".xterm-helper-textarea")?.focus();
+  }
+}).observe(document, { attributes: true, subtree: true });
+"""
 _STYLE: Final = """
 @font-face { font-family: "Roboto Mono"; font-weight: 100 700;
              src: url("/static/fonts/RobotoMono-VariableFont_wght.ttf"); }
@@ -57,13 +65,13 @@ def terminal(font_size: int, socket_url: str) -> str:
  data-font-size="{font_size}"></div>
 <div class="ended">The dashboard has ended. <a href="/">Start it again</a>
 <form method="post" action="/logout"><button>Log out</button></form></div>""",
-        '<link rel="stylesheet" href="/static/css/xterm.css"><script src="/static/js/textual.js"></script>',
+        '<link rel="stylesheet" href="/static/css/xterm.css"><script src="/focus.js"></script><script src="/static/js/textual.js"></script>',
     )
 
 
 def _page(title: str, body: str, head: str = "") -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>{head}</head>'
+        f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><style>{_STYLE}</style>{head}</head>'
         f"<body>{body}</body></html>"
     )

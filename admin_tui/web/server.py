@@ -80,6 +80,7 @@ class Site:
                 web.post("/logout", self.logout),
                 web.get("/ws", self.socket),
                 web.get("/download/{key}", self.download),
+                web.get("/focus.js", self.focus),
                 web.static("/static", STATIC),
             ]
         )
@@ -146,6 +147,10 @@ class Site:
 
     def _no(self, status: int, why: str) -> web.Response:
         return web.Response(status=status, text=pages.login(why), content_type="text/html")
+
+    async def focus(self, _request: web.Request) -> web.Response:
+        """Hand out the script of the terminal's page."""
+        return web.Response(text=pages.FOCUS, content_type="text/javascript")
 
     # --- the terminal ---
 

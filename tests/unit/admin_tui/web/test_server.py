@@ -22,7 +22,7 @@ KEYS = {
     "tk_viewer": WhoAmI("vera", "viewer", "c1"),
     "tk_operator": WhoAmI("ana", "operator", "c1"),
 }
-ROUTES = ("/ws", "/download/abc", "/static/js/textual.js", "/static/", "/nothing")
+ROUTES = ("/ws", "/download/abc", "/focus.js", "/static/js/textual.js", "/static/", "/nothing")
 
 
 class FakeDashboard:
