@@ -1,7 +1,7 @@
 """The board in the words of the operators' API. PURE."""
 
 from collections.abc import Iterable, Iterator
-from heapq import nsmallest
+from heapq import nlargest, nsmallest
 from typing import Any, Final, TypeVar, cast
 
 from server.ops import words
@@ -75,8 +75,12 @@ def taken(sale: Sale, at: int) -> list[int]:
 
 
 def first_sales(state: State, count: int) -> list[tuple[str, Sale]]:
-    """Return the sales to look at."""
-    return nsmallest(count, state.sales.items(), key=lambda item: sale_key(*item))
+    """Return the sales to look at. A tenth of the places is for the newest moved: who ends a sale wants to see it end."""
+    first = nsmallest(count, state.sales.items(), key=lambda item: sale_key(*item))
+    newest = nlargest(count // 10, state.sales.items(), key=lambda item: item[1].moved_position)
+    known = {sale_id for sale_id, _ in first}
+    missing = [item for item in newest if item[0] not in known]
+    return first[: count - len(missing)] + missing
 
 
 def moves(sale: Sale) -> list[words.Move]:

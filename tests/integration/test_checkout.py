@@ -238,7 +238,8 @@ async def test_a_confirm_whose_api_was_killed_ends_in_a_paid_order(point, tmp_pa
             assert await outcome(config, tmp_path) == "PaymentCaptured"
             answer = await eventually(lambda: shop.confirm(hold_id), 201)
             assert answer.headers["idempotency-replayed"] == "true"
-            orders = await eventually(lambda: shop.ask("ben", "GET", "/orders"), 200)
+            listed = f"/orders?after={answer.json()['position']}"
+            orders = await eventually(lambda: shop.ask("ben", "GET", listed), 200)
             assert [o["id"] for o in orders.json()["items"]] == [answer.json()["id"]]
             audit = (await shop.ask("mia", "GET", f"/sales/{shop.sale}/audit")).json()
             assert (audit["confirmed"], audit["oversold"], audit["duplicate_units"]) == (2, 0, 0)

@@ -129,6 +129,17 @@ def test_sales_to_look_at_come_first():
     assert [key for key, _ in rows.first_sales(written.board().state, 9)] == ["sal_a", "sal_b", "sal_c"]
 
 
+def test_a_sale_that_was_just_ended_is_looked_at_beside_any_number_of_live_ones():
+    written = Written().opened("sal_gone").opened("sal_ended")
+    written.sale(moved("ended"), key="sal_gone")
+    for number in range(12):
+        written.opened(f"sal_{number:02}")
+    written.sale(moved("ended"), key="sal_ended")
+    shown = [key for key, _ in rows.first_sales(written.board().state, 10)]
+
+    assert shown == [*(f"sal_{number:02}" for number in range(11, 2, -1)), "sal_ended"]
+
+
 # --- holds, orders, payments ---------------------------------------------------------------------------------------
 
 
