@@ -111,7 +111,6 @@ class JetStreamLog:
         self._keeper = keeper
         self._mark: Mark | None = None
         self._epoch = ""
-        self._wakes: set[asyncio.Event] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._readers: list[_DirectGet] = []
 
@@ -129,7 +128,6 @@ class JetStreamLog:
         client = await connection.connect(url, process, on_reconnect=on_reconnect)
         log = cls(client, marks.MarkKeeper(folder, process))
         await log._verify()
-        await client.subscribe("stored.>", cb=log._woken)
         log._tasks = [asyncio.create_task(log._keeper.run()), asyncio.create_task(log._watch(reconnected))]
         return log
 
@@ -195,26 +193,27 @@ class JetStreamLog:
 
     async def tail(self, pattern: str, after: int) -> AsyncIterator[list[Stored]]:
         """Yield batches for ever. Survives restarts of the server; looks at least every second."""
-        wake = asyncio.Event()
-        self._wakes.add(wake)
-        position = after
+        wake, position = asyncio.Event(), after
         reader = await _DirectGet.open(self.client)
+        waking = await self._wake_by(pattern, wake)
         try:
             while True:
                 wake.clear()
                 batch: list[Stored] = []
+                more = False
                 with contextlib.suppress(LogUnavailable):
                     if not self.fenced:
-                        batch, _ = await reader.fetch(pattern, position + 1, TAIL_MESSAGES)
+                        batch, more = await reader.fetch(pattern, position + 1, TAIL_MESSAGES)
                 if batch:
                     position = batch[-1].position
                     yield batch
+                if more:
                     continue
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(CHECK_SECONDS):
                         await wake.wait()
         finally:
-            self._wakes.discard(wake)
+            await _drop(waking)
             await reader.close()
 
     async def last(self, subject: str) -> Stored | None:
@@ -280,9 +279,17 @@ class JetStreamLog:
             self._mark = Mark(self._epoch, position, envelope.digest(body).hex())
             self._keeper.note(self._mark)
 
-    async def _woken(self, _message: Msg) -> None:
-        for wake in self._wakes:
+    async def _wake_by(self, pattern: str, wake: asyncio.Event) -> Subscription:
+        """Set an event whenever the server stored a message. Raises `LogUnavailable`."""
+
+        async def woken(_message: Msg) -> None:
             wake.set()
+
+        try:
+            return await self.client.subscribe(subjects.stored(pattern), cb=woken)
+        except (NatsError, OSError) as error:
+            msg = f"stored: {type(error).__name__}"
+            raise LogUnavailable(msg) from error
 
     async def _verify(self) -> None:
         # Marks are read before the extent: a mark is written after its append, so the extent covers it.
@@ -335,8 +342,7 @@ class _DirectGet:
     async def close(self) -> None:
         """Give up the inbox."""
         if self._subscription is not None:
-            with contextlib.suppress(NatsError, OSError):
-                await self._subscription.unsubscribe()
+            await _drop(self._subscription)
 
     async def fetch(self, pattern: str, start: int, limit: int) -> tuple[list[Stored], bool]:
         """Return messages from position `start` on, at most `limit` or 4 MiB, and whether there are more.
@@ -379,3 +385,8 @@ class _DirectGet:
             whole = whole and (not batch or int(headers["Nats-Last-Sequence"]) == batch[-1].position)
             if whole:
                 batch.append(Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data))
+
+
+async def _drop(subscription: Subscription) -> None:
+    with contextlib.suppress(NatsError, OSError):
+        await subscription.unsubscribe()

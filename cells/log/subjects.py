@@ -14,6 +14,11 @@ def of_kind(kind: str) -> str:
     return f"log.*.{kind}.*"
 
 
+def stored(pattern: str) -> str:
+    """Return where the server tells that it stored a message of this subject, or of these subjects."""
+    return f"stored.{pattern.removeprefix('log.')}"
+
+
 def split(name: str) -> tuple[int, str, str]:
     """Return slot, kind and key of a subject."""
     _, slot, kind, key = name.split(".", 3)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from cells.log import subjects
 from cells.supervisor.layout import Layout, write_private
 from cells.trouble import Trouble
 
@@ -43,7 +44,11 @@ def configuration(max_bytes: int) -> dict[str, Any]:
         "deny_delete": True,
         "deny_purge": True,
         "allow_rollup_hdrs": False,
-        "republish": {"src": "log.>", "dest": "stored.>", "headers_only": True},
+        "republish": {
+            "src": subjects.EVERYTHING,
+            "dest": subjects.stored(subjects.EVERYTHING),
+            "headers_only": True,
+        },
     }
 
 
