@@ -1,7 +1,9 @@
 """A shop with something in every state, for tests that go through all of the API."""
 
 import base64
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +171,15 @@ class Shop:
             "log_position": "1",
             "name": self.doomed_operator,
         }
+
+
+@contextlib.contextmanager
+def opened(cell: Cell) -> Iterator[Shop]:
+    """Open a shop on a cell, with operators of each rank."""
+    shop = Shop(cell)
+    shop.open()
+    shop.operators()
+    try:
+        yield shop
+    finally:
+        shop.client.close()

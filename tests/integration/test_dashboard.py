@@ -31,18 +31,15 @@ from admin_tui.chrome.banner import Banner
 from admin_tui.feed import Heard, Lost, Unreachable
 from admin_tui.http_feed import REVOKED, HttpFeed
 from admin_tui.wire import Frame, SaleRow, WhoAmI
-from tests.integration.shop import Shop
+from tests.integration.shop import Shop, opened
 
 DEADLINE_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
 def shop(cell) -> Iterator[Shop]:
-    shop = Shop(cell)
-    shop.open()
-    shop.operators()
-    yield shop
-    shop.client.close()
+    with opened(cell) as shop:
+        yield shop
 
 
 @pytest.fixture

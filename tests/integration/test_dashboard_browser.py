@@ -6,13 +6,13 @@ import os
 import shutil
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from playwright.async_api import Page, WebSocket, async_playwright
 
 from fixtures.cell import free_port
-from tests.integration.shop import Shop
+from tests.integration.shop import Shop, opened
 
 DEADLINE_SECONDS = 30.0
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -32,12 +32,9 @@ if CHROMIUM is None and not os.environ.get("CI"):
 
 
 @pytest.fixture(scope="module")
-def shop(cell):
-    shop = Shop(cell)
-    shop.open()
-    shop.operators()
-    yield shop
-    shop.client.close()
+def shop(cell) -> Iterator[Shop]:
+    with opened(cell) as shop:
+        yield shop
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from cells import tokens
 from cells.kernel.clock import SystemClock
 from server.flash_sale.read import LIST as SALES
 from server.web import cursors
-from tests.integration.shop import OPS_BODIES, PRICE, PRODUCT, STEPS, WEBHOOK, Shop
+from tests.integration.shop import OPS_BODIES, PRICE, PRODUCT, STEPS, WEBHOOK, Shop, opened
 from tests.integration.test_http_edge import head, talk
 
 DEEP = b'{"quantity":' + b"[" * 15_000
@@ -31,11 +31,8 @@ PRIVATE = ("email", "password_hash", "token_hash", "refresh_token")
 
 @pytest.fixture(scope="module")
 def shop(cell) -> Iterator[Shop]:
-    shop = Shop(cell)
-    shop.open()
-    shop.operators()
-    yield shop
-    shop.client.close()
+    with opened(cell) as shop:
+        yield shop
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> None:

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from server.web.openapi import METHODS
 from tests.integration.routes import routes_of
-from tests.integration.shop import OPS_BODIES, PRICE, PRODUCT, STEPS, WEBHOOK, Shop, browser
+from tests.integration.shop import OPS_BODIES, PRICE, PRODUCT, STEPS, WEBHOOK, Shop, browser, opened
 
 DOCUMENT = "/schema/openapi.json"
 ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//[A-Za-z0-9]")
@@ -40,11 +40,8 @@ Case = schemathesis.Case[Any]
 
 @pytest.fixture(scope="module")
 def shop(cell) -> Iterator[Shop]:
-    shop = Shop(cell)
-    shop.open()
-    shop.operators()
-    yield shop
-    shop.client.close()
+    with opened(cell) as shop:
+        yield shop
 
 
 @pytest.fixture(scope="module")

@@ -17,16 +17,13 @@ from realtime.events import Holder, key_subject
 from server.accounts import operators
 from server.chat import model as chat
 from server.flash_sale.model import EVENTS, SaleMoved, SaleThrottled
-from tests.integration.shop import Shop
+from tests.integration.shop import Shop, opened
 
 
 @pytest.fixture(scope="module")
 def shop(cell) -> Iterator[Shop]:
-    shop = Shop(cell)
-    shop.open()
-    shop.operators()
-    yield shop
-    shop.client.close()
+    with opened(cell) as shop:
+        yield shop
 
 
 @pytest.fixture

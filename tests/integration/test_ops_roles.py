@@ -13,7 +13,7 @@ import pytest
 from cells.log.jetstream import JetStreamLog
 from server.accounts.operators import CACHED_MS
 from tests.integration.routes import routes_of
-from tests.integration.shop import OPS_BODIES, STEPS, Shop
+from tests.integration.shop import OPS_BODIES, STEPS, Shop, opened
 
 PREFIX = "/api/v1/ops/"
 WHO = ("nobody", "garbage", "buyer", "merchant", "viewer", "operator", "admin", "revoked")
@@ -53,14 +53,11 @@ ROWS: dict[tuple[str, str], tuple[str, dict[str, int]]] = {
 
 @pytest.fixture(scope="module")
 def shop(cell) -> Iterator[Shop]:
-    shop = Shop(cell)
-    shop.open()
-    shop.operators()
-    name = shop.operator("admin", "revoked")
-    assert cell.titan("operator", "revoke", name).returncode == 0
-    shop.tokens["garbage"] = f"tk_{'0' * 35}.{'A' * 43}"
-    yield shop
-    shop.client.close()
+    with opened(cell) as shop:
+        name = shop.operator("admin", "revoked")
+        assert cell.titan("operator", "revoke", name).returncode == 0
+        shop.tokens["garbage"] = f"tk_{'0' * 35}.{'A' * 43}"
+        yield shop
 
 
 async def test_every_route_has_a_row(cell):
