@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import monotonic
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ NOWHERE = Mark("", 0, "")
 CHAINS = 50_000
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+REST = 1.0
 
 C_contra = TypeVar("C_contra", contravariant=True)
 C = TypeVar("C")
@@ -232,8 +234,10 @@ class Projector(Generic[C]):
             await self._advanced(start)
         async with contextlib.aclosing(_tail(self._log, start)) as batches:
             async for batch in batches:
+                began = monotonic()
                 await self._take(reader, batch, epoch)
-                await asyncio.sleep(self._pace)
+                # In a rush it rests as long as it works: what comes meanwhile is cheaper together.
+                await asyncio.sleep(max(self._pace, REST * (monotonic() - began)))
 
     async def _take(self, reader: Reader, batch: list[Stored], epoch: str) -> None:
         recorded = reader.read(batch)
