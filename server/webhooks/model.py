@@ -20,6 +20,7 @@ Type = Literal[
     "sale.armed",
     "sale.opened",
     "sale.paused",
+    "sale.throttled",
     "sale.ended",
     "sale.killed",
     "hold.granted",

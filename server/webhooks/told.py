@@ -14,7 +14,14 @@ from cells.engine.project import Recorded
 from cells.kernel.clock import rfc3339
 from cells.kernel.money import Money
 from server.flash_sale import model as flash_sale
-from server.flash_sale.model import HoldConfirmed, HoldExpired, HoldReleased, SaleMoved, UnitsHeld
+from server.flash_sale.model import (
+    HoldConfirmed,
+    HoldExpired,
+    HoldReleased,
+    SaleMoved,
+    SaleThrottled,
+    UnitsHeld,
+)
 from server.payments import model as payments
 from server.payments.model import CheckoutSettled, PaymentCaptured, PaymentDeclined, PaymentVoided
 from server.webhooks.model import Type
@@ -47,12 +54,22 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class SaleData(msgspec.Struct, frozen=True):
-    """`sale.*`"""
+    """`sale.*`, of which `sale.throttled` has a body of its own."""
 
     sale_id: str
     product_id: str
     title: str
     state: str
+    reason: str
+
+
+class ThrottleData(msgspec.Struct, frozen=True):
+    """`sale.throttled`. `per_second`: holds granted a second at most; null: as many as come."""
+
+    sale_id: str
+    product_id: str
+    title: str
+    per_second: int | None
     reason: str
 
 
@@ -96,7 +113,7 @@ class PaymentData(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
-Data = SaleData | HoldData | OrderData | PaymentData
+Data = SaleData | ThrottleData | HoldData | OrderData | PaymentData
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -175,6 +192,12 @@ def _moved(commit: Recorded, event: SaleMoved, known: Known) -> _Pairs:
     return [(type_, SaleData(commit.key, sale.product_id, sale.title, event.state, event.reason))]
 
 
+def _throttled(commit: Recorded, event: SaleThrottled, known: Known) -> _Pairs:
+    sale = known.sales[commit.key]
+    data = ThrottleData(commit.key, sale.product_id, sale.title, event.per_second, event.reason)
+    return [("sale.throttled", data)]
+
+
 def _held(commit: Recorded, event: UnitsHeld, known: Known) -> _Pairs:
     price = known.sales[commit.key].price
     expires_at = rfc3339(event.expires_at)
@@ -237,6 +260,7 @@ def _voided(commit: Recorded, event: PaymentVoided, known: Known) -> _Pairs:
 
 _TELL: dict[type[Any], Callable[[Recorded, Any, Known], _Pairs]] = {
     SaleMoved: _moved,
+    SaleThrottled: _throttled,
     UnitsHeld: _held,
     HoldConfirmed: _confirmed,
     HoldReleased: _released,
