@@ -10,7 +10,6 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import nats
 import structlog
 from nats.aio.client import Client, Server
 from nats.errors import Error as NatsError
@@ -34,7 +33,7 @@ async def connect(
 
     Raises `nats.errors.Error` or `OSError` when the first connection fails.
     """
-    attempts = 0
+    client, attempts = Client(), 0
 
     async def failed(error: Exception) -> None:
         _log.debug("nats", connection=name, error=repr(error))
@@ -54,15 +53,18 @@ async def connect(
     def pace(servers: list[Server], _info: dict[str, Any]) -> tuple[Server | None, float]:
         nonlocal attempts
         attempts += 1
+        # What an attempt left that failed after it had connected: the client would forget it, open.
+        if client._transport is not None:  # noqa: SLF001 - the client has no public way
+            client._transport.close()  # type: ignore[no-untyped-call]  # noqa: SLF001 - as above
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(attempts, 10))
         return servers[0], random.uniform(FIRST_DELAY, delay)  # noqa: S311 - jitter
 
-    return await nats.connect(
+    await client.connect(
         url,
         name=name,
         pending_size=-1,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=FIRST_DELAY,
+        reconnect_time_wait=FIRST_DELAY,  # type: ignore[arg-type]  # it is slept
         reconnect_to_server_handler=pace,
         ping_interval=PING_SECONDS,
         max_outstanding_pings=2,
@@ -71,6 +73,7 @@ async def connect(
         reconnected_cb=reconnected,
         disconnected_cb=disconnected,
     )
+    return client
 
 
 async def _guarded(callback: Callable[[], Awaitable[None]]) -> None:
