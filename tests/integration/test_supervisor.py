@@ -167,7 +167,8 @@ def test_a_cell_starts_says_how_it_is_and_stops_when_told(start):
     assert status.ready
     assert status.fsync == "always"
     assert {process.name for process in cell.processes} == PROCESSES
-    assert all(process.pid and process.rss for process in cell.processes)
+    # The observer is started when the cell serves already.
+    run.until(lambda cell: all(process.pid and process.rss for process in cell.processes))
     shape = msgspec.to_builtins(status)
     assert set(shape) == {"ready", "edge", "data", "fsync", "cells"}
     assert set(shape["cells"][0]) == {"id", "state", "slots", "api", "realtime", "processes"}
