@@ -24,6 +24,7 @@ def assemble(parts: Parts, sales: WriterClient, projected: Projected) -> Feature
     views = SaleViews(parts.bus, parts.config.cell)
     gate = ValkeyGate(parts.valkey, parts.config.cell, Rate() if parts.config.rate_limits else NO_RATE)
     gate.observe = parts.metrics.histogram("titan_gate_seconds").observe
+    gate.unheard = views.look_up
     intake = Intake(gate, sales, lambda slot: fresh("hld", slot, parts.clock))
     desk = SaleDesk(sales, views, parts.log)
     handler = hot.HoldHandler(intake, views, parts.authenticator, hot.outcomes(parts.metrics))

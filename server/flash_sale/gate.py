@@ -1,8 +1,8 @@
 """The gate in Valkey, as `api` uses it: one script call a tick turns away what cannot succeed.
 
 It is disposable and never trusted. Where it is empty, stale, slow or gone, everything passes and the writer's fold
-decides. It refuses only when it is at least as new as all that this process has heard of the sale, so a copy
-restored from the past refuses nobody.
+decides. It refuses only when it is at least as new as all that this process has heard of the sale, and when it has
+heard of it at all, so a copy restored from the past refuses nobody.
 """
 
 import time
@@ -24,7 +24,7 @@ VERDICTS = ("", "not_open", "limit_reached", "sold_out", "rate_limited")
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A hold that asks to pass. `known` is the newest version of the sale that this process has heard of."""
+    """A hold that asks to pass. `known` is the newest version of the sale that this process has heard of, or 0."""
 
     sale_id: str
     buyer_id: str
@@ -98,7 +98,7 @@ class Script:
 
 
 class ValkeyGate:
-    """The gate. `observe` is told the seconds of every call."""
+    """The gate. `observe` is told the seconds of every call; `unheard`, of which sale something should be heard."""
 
     def __init__(self, client: Redis, cell: str, rate: Rate) -> None:
         self._check = Script(client, "check.lua")
@@ -106,6 +106,7 @@ class ValkeyGate:
         self._rate = rate
         self._closed_until = 0.0
         self.observe: Callable[[float], None] = lambda _seconds: None
+        self.unheard: Callable[[str], None] = lambda _sale_id: None
 
     async def check(self, entries: list[Entry]) -> list[Verdict]:
         """Ask for all entries at once; a gate that fails is left out for half a second."""
@@ -141,12 +142,14 @@ class ValkeyGate:
         assert isinstance(answer, list)  # noqa: S101 - the script's only return type
         verdicts = answer[len(index) :]
         return [
-            _verdict(number, retry, fresh=answer[index[entry.sale_id]] >= entry.known) if number else PASS
+            self._verdict(entry, answer[index[entry.sale_id]], number, retry) if number else PASS
             for entry, number, retry in zip(entries, verdicts[::2], verdicts[1::2], strict=True)
         ]
 
-
-def _verdict(number: int, retry_after_ms: int, *, fresh: bool) -> Verdict:
-    if VERDICTS[number] == "rate_limited":
-        return Verdict("rate_limited", retry_after_ms)
-    return _REFUSED[number] if fresh else PASS
+    def _verdict(self, entry: Entry, version: int, number: int, retry_after_ms: int) -> Verdict:
+        if VERDICTS[number] == "rate_limited":
+            return Verdict("rate_limited", retry_after_ms)
+        if not entry.known:
+            self.unheard(entry.sale_id)
+            return PASS
+        return _REFUSED[number] if version >= entry.known else PASS

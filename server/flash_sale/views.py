@@ -29,6 +29,7 @@ class SaleViews:
         self._cell = cell
         self._views: OrderedDict[str, SaleView] = OrderedDict()
         self._asking: dict[str, asyncio.Task[SaleView | None]] = {}
+        self._looking: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin to listen."""
@@ -61,6 +62,17 @@ class SaleViews:
             self._asking[sale_id] = asking
             asking.add_done_callback(lambda _: self._asking.pop(sale_id, None))
         return await asyncio.shield(asking)
+
+    def look_up(self, sale_id: str) -> None:
+        """See to it that something is heard of a sale, soon and without anybody waiting for it."""
+        if sale_id not in self._asking:
+            looking = asyncio.create_task(self._looked_up(sale_id))
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
+
+    async def _looked_up(self, sale_id: str) -> None:
+        with contextlib.suppress(Rejected):
+            await self.get(sale_id)
 
     async def _ask(self, sale_id: str) -> SaleView | None:
         try:

@@ -22,6 +22,7 @@ from tests.contracts.valkey_server import running_valkey
 from tests.integration.conftest import Cell
 
 REPAIR_SECONDS = 5.0
+RESTART_SECONDS = 30.0
 ONE_OF_EACH = {
     'titan_http_total{class="2xx"}',
     'titan_commands_total{family="sales"}',
@@ -170,6 +171,29 @@ async def test_a_refusal_by_the_gate_reads_like_one_by_the_rules(market: Market)
         assert refusal.not_applied
 
 
+async def test_an_api_that_was_just_started_hears_of_a_sale_and_refuses_by_the_gate(market: Market) -> None:
+    """Its first refusals are the writer's, and make it ask; later ones need no writer."""
+    assert (await market.hold(0, 2, "a")).status == 201
+    assert (await market.hold(1, 1, "b")).status == 201
+    await market.until_shown("available", "0")
+    assert market.cell.titan("restart", "api").returncode == 0
+    await until_ready(market.cell)
+    key = 'titan_commands_total{family="sales"}'
+    async with Client(target_of(market.cell.api), 8) as market.client:
+        before = await market.until_metered(lambda series: key in series)
+        for number in range(20):
+            refused = await market.hold(2, 1, f"c{number}")
+            assert (refused.status, b'"sold_out"' in refused.body) == (409, True)
+        after = await market.until_metered(lambda series: series[key] > before[key])
+        assert after[key] < before[key] + 20
+
+
+async def until_ready(cell: Cell) -> None:
+    async with asyncio.timeout(RESTART_SECONDS):
+        while await asyncio.to_thread(find, cell.data) is None:  # noqa: ASYNC110 - other processes have to be
+            await asyncio.sleep(0.05)
+
+
 async def test_the_gate_was_asked_all_along(market: Market) -> None:
     """A gate that fails is left out in silence, so that it works has to be looked at."""
     asked = await gate_calls(market.client)
@@ -300,6 +324,19 @@ class TestTheScript:
     async def test_a_gate_older_than_what_was_heard_refuses_nobody(self, valkey: Redis) -> None:
         await self.show(valkey, available=0)
         assert await self.ask(valkey, self.entry(known=6), self.entry(known=5)) == ["", "sold_out"]
+
+    async def test_a_gate_of_a_sale_that_was_not_heard_of_refuses_nobody_and_it_is_asked_about(
+        self, valkey: Redis
+    ) -> None:
+        """As after a start, or when changes may have been missed: nothing tells whether the gate is new."""
+        await self.show(valkey, available=0)
+        asked: list[str] = []
+        gate = ValkeyGate(valkey, "t", NO_RATE)
+        gate.unheard = asked.append
+        verdicts = await gate.check([self.entry(known=0), self.entry(known=5)])
+
+        assert [verdict.code for verdict in verdicts] == ["", "sold_out"]
+        assert asked == ["sal_1"]
 
     async def test_a_rate_is_kept_over_calls(self, valkey: Redis) -> None:
         rate = Rate(interval_ms=60_000, burst=2)
