@@ -77,7 +77,7 @@ class Browser:
         socket.on("framereceived", came)
 
     async def until(self, holds: Callable[[bytes], bool]) -> None:
-        """Wait until what the terminal was sent since `wipe` is as it should be."""
+        """Wait until what the terminal was sent since `shown` was emptied is as it should be."""
         async with asyncio.timeout(DEADLINE_SECONDS):
             while not holds(self.shown):
                 self._came.clear()
